@@ -1,0 +1,231 @@
+"""The model directory: its files, its manifest, and which one is in service.
+
+A directory is whole or it is not there. Its files are written first, the manifest that names and hashes
+them last, and the finished directory is renamed into place. Loading verifies every hash.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from asif_data.encoding import ENCODING_VERSION
+from asif_data.errors import AsifError
+
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+REPORT = "report.json"
+CARD = "README.md"
+WEIGHTS = "model.safetensors"
+TOKENIZER = "tokenizer.json"
+CONFIG = "config.json"
+ONNX_FP32 = "onnx/model.onnx"
+ONNX_INT8 = "onnx/model_int8.onnx"
+CURRENT = "current"
+PROMOTIONS = "promotions.jsonl"
+# Evaluation adds these beside the manifest, after it.
+_LATER = {MANIFEST, REPORT, CARD}
+
+
+class ScopeCalibration(BaseModel):
+    """`in_scope` = sigmoid(slope x logsumexp(logits) + intercept), 0..1."""
+
+    model_config = ConfigDict(extra="forbid")
+    slope: float
+    intercept: float
+
+
+class Calibration(BaseModel):
+    """What turns logits into `scores`, `in_scope`, abstention and prediction sets."""
+
+    model_config = ConfigDict(extra="forbid")
+    temperature: float = Field(gt=0)
+    scope: ScopeCalibration
+    scope_threshold: float = Field(ge=0, le=1)
+    confidence_threshold: float = Field(ge=0, le=1)
+    set_coverage: float = Field(gt=0, lt=1)
+    set_threshold: float = Field(ge=0, le=1)
+
+
+class Form(BaseModel):
+    """A served form of the model and how it compared with torch on the whole validation split."""
+
+    model_config = ConfigDict(extra="forbid")
+    file: str
+    precision: Literal["fp32", "int8"]
+    rows: int
+    macro_f1_loss: float
+    decisions_changed: float = Field(ge=0, le=1)
+    rows_per_second: float = Field(gt=0)
+
+
+class Manifest(BaseModel):
+    """Everything that must be known to serve a model and to say where it came from."""
+
+    model_config = ConfigDict(extra="forbid")
+    schema_version: Literal[1] = SCHEMA_VERSION
+    name: str
+    version: str
+    created: datetime
+    labels: list[str] = Field(min_length=2)
+    encoding_version: int
+    max_tokens: int = Field(ge=8)
+    calibration: Calibration
+    forms: list[Form] = Field(min_length=1)
+    refused_forms: list[Form] = []
+    base_model: str
+    base_model_sha256: str
+    recipe: dict[str, Any]
+    corpus_sha256: str
+    corpus_rows: dict[str, int]
+    training: list[dict[str, float]]
+    libraries: dict[str, str]
+    git_commit: str | None
+    sha256: dict[str, str]
+
+    @model_validator(mode="after")
+    def _forms_are_hashed(self) -> "Manifest":
+        missing = [form.file for form in self.forms if form.file not in self.sha256]
+        if missing:
+            raise ValueError(f"expected a hash for {', '.join(missing)}, found none")
+        return self
+
+
+@dataclass(frozen=True)
+class ModelDirectory:
+    """A verified model directory."""
+
+    path: Path
+    manifest: Manifest
+    manifest_sha256: str
+
+    def file(self, name: str) -> Path:
+        """The path of a file that the manifest names."""
+        return self.path / name
+
+    def report(self) -> dict[str, Any] | None:
+        """The evaluation report, if there is one and it tells of this very manifest."""
+        try:
+            report = json.loads((self.path / REPORT).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return report if report.get("manifest_sha256") == self.manifest_sha256 else None
+
+
+def sha256(path: str | Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hash_files(directory: Path) -> dict[str, str]:
+    """SHA-256 of every file in a directory, by its path inside, the manifest and later files left out."""
+    files = sorted(p for p in directory.rglob("*") if p.is_file())
+    names = {p.relative_to(directory).as_posix(): p for p in files}
+    return {name: sha256(p) for name, p in names.items() if name not in _LATER}
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file so that a reader sees the old one or the new one whole, also after a power cut."""
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def write_manifest(directory: Path, manifest: Manifest) -> None:
+    """Write the manifest, the last file of a model directory."""
+    write_atomically(directory / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
+
+
+def load(path: str | Path) -> ModelDirectory:
+    """Verify a model directory and return it.
+
+    Raises AsifError that names the file which is missing, changed, not in the manifest, or of an
+    unknown version.
+    """
+    path = Path(path).resolve()
+    file = path / MANIFEST
+    if not file.is_file():
+        raise AsifError(f"{path}: expected a model directory with {MANIFEST}, found none; train one with `make train`.")
+    text = file.read_bytes()
+    manifest = _parse(file, text)
+    for name, expected in manifest.sha256.items():
+        target = path / name
+        if not target.resolve().is_relative_to(path):
+            raise AsifError(f"{file}: expected files inside the model directory, found {name!r}.")
+        if not target.is_file():
+            raise AsifError(f"{target}: expected this file of the model, found it missing; publish the model again.")
+        if sha256(target) != expected:
+            raise AsifError(f"{target}: expected SHA-256 {expected[:12]}..., found a changed file; publish the model again.")
+    return ModelDirectory(path, manifest, hashlib.sha256(text).hexdigest())
+
+
+def _parse(file: Path, text: bytes) -> Manifest:
+    try:
+        raw = json.loads(text)
+    except ValueError:
+        raise AsifError(f"{file}: expected JSON, found a broken file; publish the model again.") from None
+    if not isinstance(raw, dict) or raw.get("schema_version") != SCHEMA_VERSION:
+        found = raw.get("schema_version") if isinstance(raw, dict) else type(raw).__name__
+        raise AsifError(f"{file}: expected schema_version {SCHEMA_VERSION}, found {found!r}; use the asif that wrote it.")
+    try:
+        manifest = Manifest.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "manifest"
+        raise AsifError(f"{file}: {field}: {first['msg']}; publish the model again.") from None
+    if manifest.encoding_version != ENCODING_VERSION:
+        raise AsifError(
+            f"{file}: expected encoding_version {ENCODING_VERSION}, found {manifest.encoding_version}; use the asif that wrote it."
+        )
+    return manifest
+
+
+def current(models: str | Path) -> Path | None:
+    """The directory that `models/current` points to, or None."""
+    link = Path(models) / CURRENT
+    return link.resolve() if link.is_symlink() and link.exists() else None
+
+
+def promote(models: str | Path, version: str, reason: str) -> ModelDirectory:
+    """Verify `models/version`, move `models/current` to it atomically, and append to the promotion log.
+
+    Raises AsifError, with the link untouched, if the directory does not verify.
+    """
+    models = Path(models)
+    model = load(models / version)
+    before = current(models)
+    link = models / f".{CURRENT}.{os.getpid()}"
+    link.unlink(missing_ok=True)
+    link.symlink_to(model.path.name)
+    link.replace(models / CURRENT)
+    entry = {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "version": version,
+        "previous": before.name if before else None,
+        "manifest_sha256": model.manifest_sha256,
+        "reason": reason,
+    }
+    with (models / PROMOTIONS).open("a", encoding="utf-8") as log:
+        log.write(json.dumps(entry) + "\n")
+    return model
+
+
+@contextmanager
+def staged(directory: Path, final: Path) -> Iterator[Path]:
+    """A fresh folder to build a model in; renamed to `final` if the block ends well, else left unseen."""
+    if final.exists():
+        raise AsifError(f"{final}: expected no model of this version, found one; a version is never overwritten.")
+    directory.mkdir(parents=True)
+    yield directory
+    directory.rename(final)

@@ -1,0 +1,264 @@
+"""Rows: reading them from files, and naming every bad one before anything else happens."""
+
+import csv
+import difflib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
+from asif_data.errors import AsifError
+from asif_data.labels import MARKS
+
+SPLITS = ("train", "validation", "test")
+MAX_CHARACTERS = 20_000
+FORMATS = (".jsonl", ".csv", ".tsv", ".parquet")
+
+
+class Vote(BaseModel):
+    """One annotator's label for a row."""
+
+    model_config = ConfigDict(extra="forbid")
+    annotator: str
+    label: str
+
+
+class Row(BaseModel):
+    """One counselor utterance with what is known of it. Unknown columns are kept.
+
+    `text` is the counselor's utterance and `context` the client's utterance before it. Rows of one
+    `group` share a split. `votes` holds every annotator's label; `contested` says that they differ.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    text: str
+    label: str | None = None
+    context: str | None = None
+    id: str | None = None
+    group: str | None = None
+    votes: list[Vote] | None = None
+    split: str | None = None
+    source: str | None = None
+
+    @field_validator("text")
+    @classmethod
+    def _has_words(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("expected the counselor's words, found only white space")
+        return value
+
+    @field_validator("text", "context")
+    @classmethod
+    def _can_be_stored(cls, value: str | None) -> str | None:
+        if value and len(value) > MAX_CHARACTERS:
+            raise ValueError(f"expected at most {MAX_CHARACTERS:,} characters, found {len(value):,}")
+        if value and any("\ud800" <= c <= "\udfff" for c in value):
+            raise ValueError("expected text that UTF-8 can hold, found half of a surrogate pair")
+        return value
+
+    @field_validator("split")
+    @classmethod
+    def _known_split(cls, value: str | None) -> str | None:
+        if value is not None and value not in SPLITS:
+            raise ValueError(f"expected one of {', '.join(SPLITS)}, found {value!r}")
+        return value
+
+
+@dataclass(frozen=True)
+class RowError:
+    """Where a row is wrong: `line` counts from 1; in Parquet it is the row's number."""
+
+    path: Path
+    line: int
+    column: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.column}: {self.message}"
+
+
+class BadRows(AsifError):
+    """Every bad row of the files read. `errors` lists them in file order."""
+
+    def __init__(self, errors: Sequence[RowError]) -> None:
+        self.errors = list(errors)
+        noun = "problem" if len(errors) == 1 else "problems"
+        super().__init__("\n".join([*map(str, errors), f"{len(errors)} {noun} in the rows; nothing was used."]))
+
+
+def read_rows(
+    paths: Iterable[str | Path], *, marks: Sequence[str] = MARKS, labelled: bool = True
+) -> list[Row]:
+    """Read and validate rows from JSONL, CSV, TSV or Parquet files.
+
+    `marks` are the labels that may occur. With `labelled`, a row without a label is bad.
+    Raises BadRows that names all bad rows of all files, and AsifError for a file that cannot be
+    read as rows at all.
+    """
+    rows: list[Row] = []
+    errors: list[RowError] = []
+    ids: dict[str, str] = {}
+    for path in map(Path, paths):
+        before = len(rows) + len(errors)
+        for line, record in _records(path, errors):
+            row = _validate(path, line, record, marks, labelled, errors)
+            if row is None:
+                continue
+            if row.id is not None and row.id in ids:
+                message = f"expected an id of its own, found {row.id!r}, which {ids[row.id]} has already"
+                errors.append(RowError(path, line, "id", message))
+            elif row.id is not None:
+                ids[row.id] = f"{path}:{line}"
+            rows.append(row)
+        if before == len(rows) + len(errors):
+            raise AsifError(f"{path}: expected at least one row, found none.")
+    if errors:
+        raise BadRows(errors)
+    return rows
+
+
+def write_rows(path: str | Path, rows: Iterable[Row]) -> None:
+    """Write rows as JSONL through a temporary file, so that `path` is whole or untouched."""
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("w", encoding="utf-8") as file:
+        for row in rows:
+            file.write(json.dumps(row.model_dump(), ensure_ascii=False) + "\n")
+    partial.replace(path)
+
+
+def row_files(path: str | Path) -> list[Path]:
+    """The row files that a path stands for: itself, or a folder's row files by name."""
+    path = Path(path)
+    if not path.exists():
+        raise AsifError(f"{path}: expected a file or folder of rows, found nothing there.")
+    if path.is_file():
+        return [path]
+    files = sorted(p for p in path.iterdir() if p.suffix.lower() in FORMATS and not p.name.startswith("."))
+    if not files:
+        raise AsifError(f"{path}: expected files ending in {', '.join(FORMATS)}, found none in the folder.")
+    return files
+
+
+def _validate(
+    path: Path, line: int, record: dict[str, Any], marks: Sequence[str], labelled: bool, errors: list[RowError]
+) -> Row | None:
+    found = len(errors)
+    row = None
+    if "text" not in record:
+        close = difflib.get_close_matches("text", [str(k) for k in record], 1, 0.5)
+        hint = f" (did you mean {close[0]!r} to be text?)" if close else ""
+        columns = ", ".join(map(str, record)) or "none"
+        errors.append(RowError(path, line, "text", f"expected this column, found the columns {columns}{hint}"))
+    else:
+        try:
+            row = Row.model_validate(record)
+        except ValidationError as error:
+            for e in error.errors():
+                column = ".".join(map(str, e["loc"])) or "row"
+                errors.append(RowError(path, line, column, _sentence(e)))
+    if record.get("label") is None:
+        if labelled:
+            errors.append(RowError(path, line, "label", f"expected one of {', '.join(marks)}, found no label"))
+    elif isinstance(record["label"], str):
+        _check_mark(path, line, "label", record["label"], marks, errors)
+    for n, vote in enumerate(row.votes or [] if row else []):
+        _check_mark(path, line, f"votes.{n}.label", vote.label, marks, errors)
+    return row if len(errors) == found else None
+
+
+def _check_mark(
+    path: Path, line: int, column: str, value: str, marks: Sequence[str], errors: list[RowError]
+) -> None:
+    if value not in marks:
+        close = difflib.get_close_matches(value.lower(), marks, 1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        errors.append(RowError(path, line, column, f"expected one of {', '.join(marks)}, found {value!r}{hint}"))
+
+
+def _sentence(error: Any) -> str:
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    return f"{error['msg'].lower()}, found {type(error['input']).__name__}"
+
+
+def _records(path: Path, errors: list[RowError]) -> Iterator[tuple[int, dict[str, Any]]]:
+    if not path.is_file():
+        raise AsifError(f"{path}: expected a file of rows, found nothing there.")
+    readers = {".jsonl": _jsonl, ".csv": _csv, ".tsv": _csv, ".parquet": _parquet}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise AsifError(f"{path}: expected a file ending in {', '.join(FORMATS)}, found {path.suffix or 'no ending'!r}.")
+    try:
+        yield from reader(path, errors)
+    except UnicodeDecodeError as error:
+        raise AsifError(f"{path}: expected UTF-8, found byte {error.object[error.start]:#04x}; save the file as UTF-8.") from None
+
+
+def _jsonl(path: Path, errors: list[RowError]) -> Iterator[tuple[int, dict[str, Any]]]:
+    with path.open(encoding="utf-8-sig") as file:
+        for line, text in enumerate(file, 1):
+            if not text.strip():
+                continue
+            try:
+                record = json.loads(text)
+            except (ValueError, RecursionError) as error:
+                reason = error.msg if isinstance(error, json.JSONDecodeError) else "too deep or too long a value"
+                errors.append(RowError(path, line, "row", f"expected a JSON object, found broken JSON ({reason})"))
+                continue
+            if isinstance(record, dict):
+                yield line, record
+            else:
+                errors.append(RowError(path, line, "row", f"expected a JSON object, found {type(record).__name__}"))
+
+
+def _csv(path: Path, errors: list[RowError]) -> Iterator[tuple[int, dict[str, Any]]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True)
+        header: list[str] | None = None
+        while True:
+            line = reader.line_num + 1
+            try:
+                values = next(reader, None)
+            except csv.Error as error:
+                errors.append(RowError(path, line, "row", f"expected {path.suffix[1:].upper()}, found a broken row ({error})"))
+                return
+            if values is None:
+                return
+            if not values:
+                continue
+            if header is None:
+                header = [name.strip() for name in values]
+            elif len(values) != len(header):
+                errors.append(RowError(path, line, "row", f"expected {len(header)} values, found {len(values)}"))
+            else:
+                yield line, _from_cells(dict(zip(header, values, strict=True)))
+
+
+def _from_cells(cells: dict[str, str]) -> dict[str, Any]:
+    """An empty cell means no value; `votes` is JSON inside its cell."""
+    record: dict[str, Any] = {k: v if v != "" else None for k, v in cells.items()}
+    if isinstance(record.get("votes"), str):
+        try:
+            record["votes"] = json.loads(record["votes"])
+        except ValueError:
+            pass  # left as text, which the row's own check then names
+    if record.get("text", "") is None:
+        record["text"] = ""
+    return record
+
+
+def _parquet(path: Path, errors: list[RowError]) -> Iterator[tuple[int, dict[str, Any]]]:
+    try:
+        file = pyarrow.parquet.ParquetFile(path)
+    except pyarrow.ArrowException:
+        raise AsifError(f"{path}: expected a Parquet file, found something else under that name.") from None
+    number = 0
+    for batch in file.iter_batches():
+        for record in batch.to_pylist():
+            number += 1
+            yield number, record

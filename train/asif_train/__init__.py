@@ -1,0 +1,1 @@
+"""Making and judging models: fine-tuning, calibration, export, evaluation, promotion."""

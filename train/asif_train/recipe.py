@@ -1,0 +1,58 @@
+"""The recipe: every choice of a fine-tuning, from a YAML file plus flags."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from asif_data.encoding import MAX_TOKENS
+from asif_data.errors import AsifError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from asif_train.base_model import PACKAGED
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+class Recipe(BaseModel):
+    """Choices of one fine-tuning. Fractions are 0..1; `batch_size` counts rows over all processes.
+
+    `context_dropout` is the share of training rows whose context is left out, drawn anew each epoch.
+    `patience` counts epochs without a better validation score before training stops. `rows` limits the training
+    rows, for quick trials; null takes all.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    base_model: str = PACKAGED
+    seed: int = Field(0, ge=0)
+    epochs: int = Field(6, ge=1, le=100)
+    batch_size: int = Field(32, ge=1)
+    learning_rate: float = Field(1e-4, gt=0, lt=1)
+    warmup: float = Field(0.1, ge=0, lt=1)
+    weight_decay: float = Field(0.01, ge=0, lt=1)
+    context_dropout: float = Field(0.3, ge=0, le=1)
+    max_tokens: int = Field(MAX_TOKENS, ge=8)
+    patience: int = Field(3, ge=1)
+    rows: int | None = Field(None, ge=1)
+
+
+def read_recipe(path: str | Path | None = None, **flags: Any) -> Recipe:
+    """A recipe from a YAML file (the packaged default if None), with the flags that are not None on top.
+
+    `path` is a file, or the name of a packaged recipe ("default", "small"). Raises AsifError that
+    names the field.
+    """
+    file = Path(path) if path and Path(path).suffix else RECIPES / f"{path or 'default'}.yaml"
+    if not file.is_file():
+        names = ", ".join(sorted(p.stem for p in RECIPES.glob("*.yaml")))
+        raise AsifError(f"{path}: expected a recipe file or one of {names}, found neither.")
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise AsifError(f"{file}: expected YAML, found a broken file: {error}") from None
+    if not isinstance(values, dict):
+        raise AsifError(f"{file}: expected `name: value` lines, found {type(values).__name__}.")
+    try:
+        return Recipe.model_validate(values | {k: v for k, v in flags.items() if v is not None})
+    except ValidationError as error:
+        lines = [f"{file}: {'.'.join(map(str, e['loc']))}: {e['msg'].lower()}, found {e['input']!r}" for e in error.errors()]
+        raise AsifError("\n".join(lines)) from None
