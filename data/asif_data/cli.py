@@ -15,7 +15,9 @@ from asif_data.errors import AsifError
 from asif_data.rows import Row, read_rows, row_files, write_rows
 from asif_data.splits import assign_splits
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Rows of counselor utterances: check, split, agreement.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Rows of counselor utterances: check, split, agreement."
+)
 out = Console()
 err = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
 

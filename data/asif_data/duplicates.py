@@ -21,7 +21,8 @@ def jaccard(a: frozenset[str], b: frozenset[str]) -> float:
 
 
 def near_duplicates(texts: Sequence[str], threshold: float = THRESHOLD) -> list[tuple[int, int]]:
-    """Pairs (i, j), i < j, whose five-grams overlap by a Jaccard of at least `threshold`.
+    """
+    Pairs (i, j), i < j, whose five-grams overlap by a Jaccard of at least `threshold`.
 
     MinHash with locality-sensitive hashing proposes the pairs (Broder 1997; Leskovec et al., Mining
     of Massive Datasets, chapter 3), at a lower threshold so that few are missed; each is then verified.

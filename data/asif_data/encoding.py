@@ -1,4 +1,5 @@
-"""The one way from (utterance, context) to what the model reads; training and serving both use it.
+"""
+The one way from (utterance, context) to what the model reads; training and serving both use it.
 
 The pair is `[CLS] utterance [SEP] context [SEP]` in the base model's own form; without context, the
 utterance alone. What does not fit is cut: first the context from its start, because its end stands next to
@@ -40,7 +41,8 @@ class Encoded:
 
 
 class InputEncoder:
-    """Turns utterances into token ids with a `tokenizer.json`.
+    """
+    Turns utterances into token ids with a `tokenizer.json`.
 
     Padding and truncation that the file may carry are switched off: padding belongs to the batch,
     truncation is done here.

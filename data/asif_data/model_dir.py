@@ -1,4 +1,5 @@
-"""The model directory: its files, its manifest, and which one is in service.
+"""
+The model directory: its files, its manifest, and which one is in service.
 
 A directory is whole or it is not there. Its files are written first, the manifest that names and hashes
 them last, and the finished directory is renamed into place. Loading verifies every hash.
@@ -148,7 +149,8 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
 
 
 def load(path: str | Path) -> ModelDirectory:
-    """Verify a model directory and return it.
+    """
+    Verify a model directory and return it.
 
     Raises AsifError that names the file which is missing, changed, not in the manifest, or of an
     unknown version.
@@ -166,7 +168,9 @@ def load(path: str | Path) -> ModelDirectory:
         if not target.is_file():
             raise AsifError(f"{target}: expected this file of the model, found it missing; publish the model again.")
         if sha256(target) != expected:
-            raise AsifError(f"{target}: expected SHA-256 {expected[:12]}..., found a changed file; publish the model again.")
+            raise AsifError(
+                f"{target}: expected SHA-256 {expected[:12]}..., found a changed file; publish the model again."
+            )
     return ModelDirectory(path, manifest, hashlib.sha256(text).hexdigest())
 
 
@@ -177,7 +181,9 @@ def _parse(file: Path, text: bytes) -> Manifest:
         raise AsifError(f"{file}: expected JSON, found a broken file; publish the model again.") from None
     if not isinstance(raw, dict) or raw.get("schema_version") != SCHEMA_VERSION:
         found = raw.get("schema_version") if isinstance(raw, dict) else type(raw).__name__
-        raise AsifError(f"{file}: expected schema_version {SCHEMA_VERSION}, found {found!r}; use the asif that wrote it.")
+        raise AsifError(
+            f"{file}: expected schema_version {SCHEMA_VERSION}, found {found!r}; use the asif that wrote it."
+        )
     try:
         manifest = Manifest.model_validate(raw)
     except ValidationError as error:
@@ -198,7 +204,8 @@ def current(models: str | Path) -> Path | None:
 
 
 def promote(models: str | Path, version: str, reason: str) -> ModelDirectory:
-    """Verify `models/version`, move `models/current` to it atomically, and append to the promotion log.
+    """
+    Verify `models/version`, move `models/current` to it atomically, and append to the promotion log.
 
     Raises AsifError, with the link untouched, if the directory does not verify.
     """

@@ -28,7 +28,8 @@ class Vote(BaseModel):
 
 
 class Row(BaseModel):
-    """One counselor utterance with what is known of it. Unknown columns are kept.
+    """
+    One counselor utterance with what is known of it. Unknown columns are kept.
 
     `text` is the counselor's utterance and `context` the client's utterance before it. Rows of one
     `group` share a split. `votes` holds every annotator's label; `contested` says that they differ.
@@ -90,10 +91,9 @@ class BadRows(AsifError):
         super().__init__("\n".join([*map(str, errors), f"{len(errors)} {noun} in the rows; nothing was used."]))
 
 
-def read_rows(
-    paths: Iterable[str | Path], *, marks: Sequence[str] = MARKS, labelled: bool = True
-) -> list[Row]:
-    """Read and validate rows from JSONL, CSV, TSV or Parquet files.
+def read_rows(paths: Iterable[str | Path], *, marks: Sequence[str] = MARKS, labelled: bool = True) -> list[Row]:
+    """
+    Read and validate rows from JSONL, CSV, TSV or Parquet files.
 
     `marks` are the labels that may occur. With `labelled`, a row without a label is bad.
     Raises BadRows that names all bad rows of all files, and AsifError for a file that cannot be
@@ -171,9 +171,7 @@ def _validate(
     return row if len(errors) == found else None
 
 
-def _check_mark(
-    path: Path, line: int, column: str, value: str, marks: Sequence[str], errors: list[RowError]
-) -> None:
+def _check_mark(path: Path, line: int, column: str, value: str, marks: Sequence[str], errors: list[RowError]) -> None:
     if value not in marks:
         close = difflib.get_close_matches(value.lower(), marks, 1)
         hint = f" (did you mean {close[0]!r}?)" if close else ""
@@ -192,11 +190,15 @@ def _records(path: Path, errors: list[RowError]) -> Iterator[tuple[int, dict[str
     readers = {".jsonl": _jsonl, ".csv": _csv, ".tsv": _csv, ".parquet": _parquet}
     reader = readers.get(path.suffix.lower())
     if reader is None:
-        raise AsifError(f"{path}: expected a file ending in {', '.join(FORMATS)}, found {path.suffix or 'no ending'!r}.")
+        raise AsifError(
+            f"{path}: expected a file ending in {', '.join(FORMATS)}, found {path.suffix or 'no ending'!r}."
+        )
     try:
         yield from reader(path, errors)
     except UnicodeDecodeError as error:
-        raise AsifError(f"{path}: expected UTF-8, found byte {error.object[error.start]:#04x}; save the file as UTF-8.") from None
+        raise AsifError(
+            f"{path}: expected UTF-8, found byte {error.object[error.start]:#04x}; save the file as UTF-8."
+        ) from None
 
 
 def _jsonl(path: Path, errors: list[RowError]) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -225,7 +227,9 @@ def _csv(path: Path, errors: list[RowError]) -> Iterator[tuple[int, dict[str, An
             try:
                 values = next(reader, None)
             except csv.Error as error:
-                errors.append(RowError(path, line, "row", f"expected {path.suffix[1:].upper()}, found a broken row ({error})"))
+                errors.append(
+                    RowError(path, line, "row", f"expected {path.suffix[1:].upper()}, found a broken row ({error})")
+                )
                 return
             if values is None:
                 return

@@ -15,7 +15,8 @@ _FOLDS = 10
 
 
 def linked_groups(rows: Sequence[Row]) -> list[int]:
-    """A number for each row; rows with one number must share a split.
+    """
+    A number for each row; rows with one number must share a split.
 
     Linked are rows of one `group`, rows that answer the same telling client turn, and rows whose
     texts are near-duplicates.
@@ -42,7 +43,8 @@ def linked_groups(rows: Sequence[Row]) -> list[int]:
 
 
 def assign_splits(rows: Sequence[Row], seed: int = 0) -> list[str]:
-    """A split for each row: about 80 % train, 10 % validation, 10 % test, stratified by label.
+    """
+    A split for each row: about 80 % train, 10 % validation, 10 % test, stratified by label.
 
     Where a label has fewer than ten groups, validation and test get one group of it each. Rows that carry a `split` all keep theirs; giving one to some rows only is an error. Uses
     scikit-learn's StratifiedGroupKFold over `linked_groups`.
@@ -50,7 +52,9 @@ def assign_splits(rows: Sequence[Row], seed: int = 0) -> list[str]:
     given = [row.split for row in rows if row.split]
     if given:
         if len(given) < len(rows):
-            raise AsifError(f"expected a split for every row or for none, found {len(given)} of {len(rows)} rows with one.")
+            raise AsifError(
+                f"expected a split for every row or for none, found {len(given)} of {len(rows)} rows with one."
+            )
         return given
     groups = linked_groups(rows)
     labels = [str(row.label) for row in rows]

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from asif_data.model_dir import Calibration, ScopeCalibration
 from scipy.special import expit, logsumexp, softmax
+
+from asif_data.model_dir import Calibration, ScopeCalibration
 
 Reason = Literal["out_of_scope", "uncertain"]
 
@@ -32,7 +33,8 @@ class Decision:
 
 
 def scores_of(logits: np.ndarray, temperature: float) -> np.ndarray:
-    """Calibrated probabilities over the labels, shape (rows, labels), each row summing to 1.
+    """
+    Calibrated probabilities over the labels, shape (rows, labels), each row summing to 1.
 
     Temperature scaling (Guo et al. 2017, On Calibration of Modern Neural Networks).
     """
@@ -40,7 +42,8 @@ def scores_of(logits: np.ndarray, temperature: float) -> np.ndarray:
 
 
 def energy_of(logits: np.ndarray) -> np.ndarray:
-    """Log-sum-exp of the logits, shape (rows,): the negative energy of Liu et al. (2020).
+    """
+    Log-sum-exp of the logits, shape (rows,): the negative energy of Liu et al. (2020).
 
     The loss pins the logit of "none of them" at zero, so before calibration sigmoid(energy) is the
     probability that some label applies.
@@ -54,7 +57,8 @@ def in_scope_of(logits: np.ndarray, scope: ScopeCalibration) -> np.ndarray:
 
 
 def decide(logits: np.ndarray, labels: tuple[str, ...], calibration: Calibration) -> list[Decision]:
-    """Turn logits of shape (rows, labels) into decisions.
+    """
+    Turn logits of shape (rows, labels) into decisions.
 
     `in_scope` below its threshold abstains as out_of_scope; otherwise a highest score below its
     threshold abstains as uncertain. The prediction set holds every label whose score reaches the
@@ -73,6 +77,4 @@ def _decide(scores: np.ndarray, in_scope: float, labels: tuple[str, ...], calibr
     elif scores[order[0]] < calibration.confidence_threshold:
         reason = "uncertain"
     inside = [labels[i] for i in order if scores[i] >= calibration.set_threshold]
-    return Decision(
-        labels, tuple(map(float, scores)), in_scope, reason, tuple(inside) or (labels[order[0]],)
-    )
+    return Decision(labels, tuple(map(float, scores)), in_scope, reason, tuple(inside) or (labels[order[0]],))

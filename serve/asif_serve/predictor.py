@@ -5,15 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+
 from asif_data.encoding import Encoded, InputEncoder, Utterance
 from asif_data.errors import AsifError
 from asif_data.model_dir import TOKENIZER, Form, ModelDirectory, load
-
 from asif_serve.decision import Decision, decide
 
 
 class Predictor:
-    """Answers utterances with one model. Safe to call from several threads at once.
+    """
+    Answers utterances with one model. Safe to call from several threads at once.
 
     Rows run one at a time: an answer then never depends on what stands beside it, and on a CPU padding
     costs more than batching gains.
@@ -25,9 +26,10 @@ class Predictor:
         self.labels = tuple(model.manifest.labels)
         self.encoder = InputEncoder(model.file(TOKENIZER), model.manifest.max_tokens)
         self._session = open_session(model.file(self.form.file), threads)
-        self._inputs = {node.name for node in self._session.get_inputs()}
         if self.logits([Utterance("warm-up")]).shape != (1, len(self.labels)):
-            raise AsifError(f"{model.path}: expected one logit for each of {len(self.labels)} labels, found another number.")
+            raise AsifError(
+                f"{model.path}: expected one logit for each of {len(self.labels)} labels, found another number."
+            )
 
     def __call__(self, utterances: Sequence[Utterance]) -> list[Decision]:
         """One decision for each utterance, in their order."""
@@ -44,19 +46,12 @@ class Predictor:
     def _run(self, encoded: Sequence[Encoded]) -> np.ndarray:
         if not encoded:
             return np.empty((0, len(self.labels)), dtype=np.float32)
-        return np.concatenate([self._session.run(["logits"], self._feed(row))[0] for row in encoded])
-
-    def _feed(self, row: Encoded) -> dict[str, np.ndarray]:
-        feed = {
-            "input_ids": np.array([row.input_ids], dtype=np.int64),
-            "attention_mask": np.ones((1, len(row)), dtype=np.int64),
-            "token_type_ids": np.array([row.token_type_ids], dtype=np.int64),
-        }
-        return {name: value for name, value in feed.items() if name in self._inputs}
+        return run_session(self._session, encoded)
 
 
 def open_session(file: Path, threads: int) -> onnxruntime.InferenceSession:
-    """An ONNX Runtime session on the CPU with `threads` threads inside one run.
+    """
+    An ONNX Runtime session on the CPU with `threads` threads inside one run.
 
     Raises AsifError if the file is not a model that ONNX Runtime can run.
     """
@@ -68,6 +63,21 @@ def open_session(file: Path, threads: int) -> onnxruntime.InferenceSession:
         return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own errors share no base class but Exception
         raise AsifError(f"{file}: expected an ONNX model that can run here, found: {str(error)[:200]}") from None
+
+
+def run_session(session: onnxruntime.InferenceSession, encoded: Sequence[Encoded]) -> np.ndarray:
+    """Logits of rows run one at a time, float32 of shape (rows, labels); needs at least one row."""
+    names = {node.name for node in session.get_inputs()}
+    return np.concatenate([session.run(["logits"], _feed(row, names))[0] for row in encoded])
+
+
+def _feed(row: Encoded, names: set[str]) -> dict[str, np.ndarray]:
+    feed = {
+        "input_ids": np.array([row.input_ids], dtype=np.int64),
+        "attention_mask": np.ones((1, len(row)), dtype=np.int64),
+        "token_type_ids": np.array([row.token_type_ids], dtype=np.int64),
+    }
+    return {name: value for name, value in feed.items() if name in names}
 
 
 def fastest(model: ModelDirectory) -> Form:

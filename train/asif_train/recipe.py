@@ -4,17 +4,18 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from asif_data.encoding import MAX_TOKENS
-from asif_data.errors import AsifError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from asif_data.encoding import MAX_TOKENS
+from asif_data.errors import AsifError
 from asif_train.base_model import PACKAGED
 
 RECIPES = Path(__file__).parent / "recipes"
 
 
 class Recipe(BaseModel):
-    """Choices of one fine-tuning. Fractions are 0..1; `batch_size` counts rows over all processes.
+    """
+    Choices of one fine-tuning. Fractions are 0..1; `batch_size` counts rows over all processes.
 
     `context_dropout` is the share of training rows whose context is left out, drawn anew each epoch.
     `patience` counts epochs without a better validation score before training stops. `rows` limits the training
@@ -36,7 +37,8 @@ class Recipe(BaseModel):
 
 
 def read_recipe(path: str | Path | None = None, **flags: Any) -> Recipe:
-    """A recipe from a YAML file (the packaged default if None), with the flags that are not None on top.
+    """
+    A recipe from a YAML file (the packaged default if None), with the flags that are not None on top.
 
     `path` is a file, or the name of a packaged recipe ("default", "small"). Raises AsifError that
     names the field.
@@ -54,5 +56,7 @@ def read_recipe(path: str | Path | None = None, **flags: Any) -> Recipe:
     try:
         return Recipe.model_validate(values | {k: v for k, v in flags.items() if v is not None})
     except ValidationError as error:
-        lines = [f"{file}: {'.'.join(map(str, e['loc']))}: {e['msg'].lower()}, found {e['input']!r}" for e in error.errors()]
+        lines = [
+            f"{file}: {'.'.join(map(str, e['loc']))}: {e['msg'].lower()}, found {e['input']!r}" for e in error.errors()
+        ]
         raise AsifError("\n".join(lines)) from None

@@ -1,0 +1,110 @@
+"""`asif-train`: fit, evaluate and promote models."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import transformers
+import typer
+from accelerate import PartialState
+from rich.console import Console
+from rich.markup import escape
+
+from asif_data import model_dir
+from asif_data.errors import AsifError
+from asif_train import fit as fitting
+from asif_train.corpus import DEFAULT, read_corpus
+from asif_train.evaluate import evaluate as judge
+from asif_train.recipe import read_recipe
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Models: fit, evaluate, promote.")
+out = Console()
+err = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
+
+Data = Annotated[Path, typer.Option(help="Corpus folder, or a row file (JSONL, CSV, TSV, Parquet).")]
+Models = Annotated[Path, typer.Option(help="Folder of model directories.")]
+
+
+@app.command()
+def fit(
+    data: Data = DEFAULT,
+    models: Models = fitting.MODELS,
+    recipe: Annotated[str | None, typer.Option(help="Recipe: `default`, `small`, or a YAML file.")] = None,
+    base_model: Annotated[
+        str | None, typer.Option(help="Base encoder: the packaged one, a folder, or a hub name.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Overrides the recipe's.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Overrides the recipe's.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Overrides the recipe's.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Overrides the recipe's.")] = None,
+    context_dropout: Annotated[float | None, typer.Option(help="Overrides the recipe's.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the newest unfinished run of this recipe.")
+    ] = False,
+) -> None:
+    """Fine-tune, calibrate, export, and publish a model directory. Also under `accelerate launch`."""
+    flags: dict[str, Any] = {
+        "base_model": base_model,
+        "seed": seed,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "context_dropout": context_dropout,
+    }
+    transformers.logging.set_verbosity_error()
+    fitting.fit(data, read_recipe(recipe, **flags), models, resume=resume, tell=lambda line: out.print(escape(line)))
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="Model directory.")] = fitting.MODELS / model_dir.CURRENT,
+    data: Data = DEFAULT,
+    split: Annotated[str, typer.Option(help="Split to judge on.")] = "test",
+    no_baselines: Annotated[bool, typer.Option("--no-baselines", help="Leave the baselines out.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Judge a model on held-out rows; writes report.json, figures and the model card beside it."""
+    transformers.logging.set_verbosity_error()
+    corpus = read_corpus(data)
+    if split not in corpus.sizes():
+        raise AsifError(f"--split: expected one of {', '.join(corpus.sizes())}, found {split!r}.")
+    report = judge(model, getattr(corpus, split), train_rows=() if no_baselines else corpus.train, split=split)
+    report.save(model_dir.load(model))
+    if as_json:
+        typer.echo((model / model_dir.REPORT).read_text(encoding="utf-8"))
+    else:
+        Console(width=max(out.width, 150)).print(report.table())
+        out.print(f"Written to {model.resolve()}: {model_dir.REPORT}, {model_dir.CARD}, figures.")
+
+
+@app.command()
+def promote(
+    version: Annotated[str, typer.Argument(help="Version to put in service.")],
+    models: Models = fitting.MODELS,
+) -> None:
+    """Verify a version and move `models/current` to it."""
+    model_dir.promote(models, version, "by hand")
+    out.print(f"{models / model_dir.CURRENT} is now {version}.")
+
+
+@app.command("current")
+def show_current(models: Models = fitting.MODELS) -> None:
+    """Print the version in service; exit status 1 if there is none."""
+    found = model_dir.current(models)
+    if found is None:
+        raise AsifError(f"{models}: expected a model in service, found none; train one with `make train`.")
+    typer.echo(json.dumps({"version": found.name, "path": str(found)}))
+
+
+def main() -> None:
+    """The console script: a user's mistake is one message and exit status 1, never a traceback."""
+    try:
+        app()
+    except AsifError as error:
+        if PartialState().is_main_process:
+            err.print(str(error))
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

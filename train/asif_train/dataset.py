@@ -1,0 +1,99 @@
+"""Encoded rows for the Trainer: context dropout that a resumed run repeats, and padding per batch."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset
+from transformers import TrainerCallback
+
+from asif_data.encoding import Encoded, InputEncoder, Utterance
+from asif_data.rows import Row
+
+
+class PairDataset(Dataset[dict[str, Any]]):
+    """
+    Rows as token ids. Setting `epoch` draws anew which rows lose their context.
+
+    Labels are 0.. in the order of `labels`; a `none` row gets len(labels).
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[Row],
+        labels: Sequence[str],
+        encoder: InputEncoder,
+        *,
+        context_dropout: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        self._paired = encoder([Utterance(row.text, row.context) for row in rows])
+        self._alone = encoder([Utterance(row.text) for row in rows])
+        self._targets = targets(rows, labels)
+        self._dropout = context_dropout
+        self._seed = seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return len(self._paired)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        alone = drops_context(self._seed, self.epoch, index, self._dropout)
+        encoded = (self._alone if alone else self._paired)[index]
+        return {
+            "input_ids": encoded.input_ids,
+            "token_type_ids": encoded.token_type_ids,
+            "labels": self._targets[index],
+        }
+
+
+def targets(rows: Sequence[Row], labels: Sequence[str]) -> list[int]:
+    """Index of each row's label; len(labels) for `none`."""
+    index = {label: i for i, label in enumerate(labels)}
+    return [index.get(str(row.label), len(labels)) for row in rows]
+
+
+def drops_context(seed: int, epoch: int, row: int, share: float) -> bool:
+    """Whether this row goes without its context in this epoch: a function of its arguments, no state."""
+    digest = hashlib.blake2b(f"{seed}:{epoch}:{row}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest) / 2**64 < share
+
+
+class EpochCallback(TrainerCallback):
+    """Tells the dataset which epoch begins, also after a resume."""
+
+    def __init__(self, dataset: PairDataset) -> None:
+        self._dataset = dataset
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Called by the Trainer before the first batch of an epoch is drawn."""
+        self._dataset.epoch = round(state.epoch or 0)
+
+
+class Collator:
+    """Pads a batch to its own longest row. `inputs` are the names that the model takes."""
+
+    def __init__(self, pad_id: int, inputs: Sequence[str]) -> None:
+        self._pad_id = pad_id
+        self._inputs = set(inputs)
+
+    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        width = max(len(row["input_ids"]) for row in rows)
+        batch = {
+            "input_ids": _padded([row["input_ids"] for row in rows], width, self._pad_id),
+            "token_type_ids": _padded([row["token_type_ids"] for row in rows], width, 0),
+            "attention_mask": _padded([[1] * len(row["input_ids"]) for row in rows], width, 0),
+        }
+        batch = {name: value for name, value in batch.items() if name in self._inputs}
+        if "labels" in rows[0]:
+            batch["labels"] = torch.tensor([row["labels"] for row in rows])
+        return batch
+
+    def encoded(self, rows: Sequence[Encoded]) -> dict[str, torch.Tensor]:
+        """A batch of rows that carry no label."""
+        return self([{"input_ids": row.input_ids, "token_type_ids": row.token_type_ids} for row in rows])
+
+
+def _padded(rows: Sequence[list[int]], width: int, value: int) -> torch.Tensor:
+    return torch.tensor([row + [value] * (width - len(row)) for row in rows])

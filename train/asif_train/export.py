@@ -1,0 +1,173 @@
+"""Export to ONNX, and the gate that decides which forms are published."""
+
+import logging
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from onnxruntime.transformers.optimizer import optimize_model
+
+from asif_data.encoding import Encoded, InputEncoder, Utterance
+from asif_data.errors import AsifError
+from asif_data.model_dir import ONNX_FP32, ONNX_INT8, Calibration, Form
+from asif_data.rows import Row
+from asif_serve.decision import decide
+from asif_serve.predictor import open_session, run_session
+from asif_train.finetune import input_names
+from asif_train.metrics import macro_f1
+
+MAX_F1_LOSS = 0.005
+MAX_CHANGED = 0.01
+_OPSET = 17
+_ACTIVATIONS = {"BiasGelu", "FastGelu", "Gelu"}
+
+
+class _Logits(torch.nn.Module):
+    """The network as a function of its inputs in order, returning the logits alone."""
+
+    def __init__(self, network: torch.nn.Module, names: Sequence[str]) -> None:
+        super().__init__()
+        self.network = network
+        self.names = names
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        """Logits, shape (rows, labels)."""
+        return self.network(**dict(zip(self.names, inputs, strict=True))).logits
+
+
+def export(network: torch.nn.Module, folder: Path) -> None:
+    """
+    Write the fp32 and int8 forms of `network` to `folder`/onnx.
+
+    fp32 has its attention and layer norms fused by ONNX Runtime's optimizer. int8 quantises the weights per channel
+    and activations on the fly, but for the layers that read an activation function's output: those inputs have
+    outliers, and quantising them changed twice as many decisions.
+    """
+    fp32, int8 = folder / ONNX_FP32, folder / ONNX_INT8
+    fp32.parent.mkdir(parents=True)
+    raw = fp32.with_name("raw.onnx")
+    _trace(network, raw)
+    _fuse(network, raw, fp32)
+    raw.unlink()
+    _quantize(fp32, int8)
+
+
+def _trace(network: torch.nn.Module, file: Path) -> None:
+    network = network.to("cpu", dtype=torch.float32).eval()
+    network.set_attn_implementation("eager")  # the form that the optimizer knows how to fuse
+    names = input_names(network)
+    example = tuple(torch.ones(2, 16, dtype=torch.long) for _ in names)
+    axes = {name: {0: "rows", 1: "tokens"} for name in names} | {"logits": {0: "rows"}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the tracing exporter is deprecated, but its graphs are the ones that fuse
+        torch.onnx.export(
+            _Logits(network, names),
+            example,
+            str(file),
+            input_names=names,
+            output_names=["logits"],
+            dynamic_axes=axes,
+            opset_version=_OPSET,
+            dynamo=False,
+        )
+
+
+def _fuse(network: torch.nn.Module, raw: Path, fused: Path) -> None:
+    """Optimize as a BERT graph, which every BERT-like encoder is; what does not match stays as traced."""
+    config = network.config
+    with _quiet():
+        model = optimize_model(
+            str(raw), "bert", num_heads=config.num_attention_heads, hidden_size=config.hidden_size, opt_level=0
+        )
+        model.save_model_to_file(str(fused))
+
+
+def _quantize(fp32: Path, int8: Path) -> None:
+    graph = onnx.load(str(fp32)).graph
+    activated = {output for node in graph.node if node.op_type in _ACTIVATIONS for output in node.output}
+    sensitive = [node.name for node in graph.node if node.op_type == "MatMul" and activated & set(node.input)]
+    with _quiet():
+        quantize_dynamic(
+            str(fp32),
+            str(int8),
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            op_types_to_quantize=["MatMul", "Attention"],
+            nodes_to_exclude=sensitive,
+            extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
+        )
+
+
+class _quiet:
+    """ONNX Runtime's tools log each fused node at level INFO through the root logger."""
+
+    def __enter__(self) -> None:
+        self._before = logging.root.manager.disable
+        logging.disable(logging.WARNING)
+
+    def __exit__(self, *_: object) -> None:
+        logging.disable(self._before)
+
+
+def gate(
+    folder: Path,
+    encoder: InputEncoder,
+    rows: Sequence[Row],
+    gold: np.ndarray,
+    reference: np.ndarray,
+    labels: tuple[str, ...],
+    calibration: Calibration,
+) -> tuple[list[Form], list[Form]]:
+    """
+    Hold every exported form against torch on `rows`; return the forms that pass and those refused.
+
+    A form is refused if it loses more than 0.005 macro-F1 over the labels and none, or changes more than 1 % of
+    decisions; its file is deleted. `reference` has torch's logits, shape (rows, labels). Raises AsifError if fp32
+    itself fails, because then the export is wrong.
+    """
+    encoded = encoder([Utterance(row.text, row.context) for row in rows])
+    expected = _answers(reference, labels, calibration)
+    kept, refused = [], []
+    for file, precision in ((ONNX_FP32, "fp32"), (ONNX_INT8, "int8")):
+        logits, speed = _run_form(folder / file, encoded)
+        found = _answers(logits, labels, calibration)
+        loss = macro_f1(gold, expected[0], len(labels) + 1) - macro_f1(gold, found[0], len(labels) + 1)
+        changed = float(np.any([e != f for e, f in zip(expected, found, strict=True)], axis=0).mean())
+        form = Form(
+            file=file,
+            precision=precision,
+            rows=len(rows),
+            macro_f1_loss=loss,
+            decisions_changed=changed,
+            rows_per_second=speed,
+        )
+        passes = loss <= MAX_F1_LOSS and changed <= MAX_CHANGED
+        (kept if passes else refused).append(form)
+        if not passes and precision == "fp32":
+            raise AsifError(
+                f"{folder / file}: expected the exported model to answer as torch does, found {changed:.1%} of decisions "
+                f"changed and {loss:.4f} macro-F1 lost on {len(rows)} validation rows; nothing was published."
+            )
+        if not passes:
+            (folder / file).unlink()
+    return kept, refused
+
+
+def _answers(logits: np.ndarray, labels: tuple[str, ...], calibration: Calibration) -> tuple[np.ndarray, np.ndarray]:
+    """What is answered, as an index with none last, and whether it is withheld as uncertain."""
+    decisions = decide(logits, labels, calibration)
+    index = [len(labels) if d.reason == "out_of_scope" else labels.index(d.best) for d in decisions]
+    return np.array(index), np.array([d.reason == "uncertain" for d in decisions])
+
+
+def _run_form(file: Path, encoded: Sequence[Encoded]) -> tuple[np.ndarray, float]:
+    session = open_session(file, threads=1)
+    run_session(session, encoded[:8])
+    start = time.perf_counter()
+    logits = run_session(session, encoded)
+    return logits, len(encoded) / (time.perf_counter() - start)

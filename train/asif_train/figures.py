@@ -1,0 +1,64 @@
+"""Figures of an evaluation, readable in print and by colour-blind readers."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from asif_train import metrics
+
+_BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#666666"  # Okabe & Ito (2008)
+
+
+def confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
+    """Confusion counts (labels, labels), truth down, answer across, shaded by the share of the true label."""
+    figure = Figure(figsize=(5.4, 4.6))
+    axes = figure.subplots()
+    share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for (i, j), count in np.ndenumerate(counts):
+        axes.text(
+            j,
+            i,
+            f"{count}\n{share[i, j]:.0%}",
+            ha="center",
+            va="center",
+            color="white" if share[i, j] > 0.5 else "black",
+        )
+    axes.set_xticks(range(len(names)), names, rotation=20, ha="right")
+    axes.set_yticks(range(len(names)), names)
+    axes.set(xlabel="answered (none: withheld as out of scope)", ylabel="true label")
+    return figure
+
+
+def reliability(gold: np.ndarray, scores: np.ndarray, bins: int = 10) -> Figure:
+    """Accuracy against confidence in equal-width bins, with the number of rows below. Inputs as in metrics."""
+    figure = Figure(figsize=(5, 5))
+    top, bottom = figure.subplots(2, sharex=True, height_ratios=(4, 1))
+    confidence, right = scores.max(1), scores.argmax(1) == gold
+    index = np.minimum((confidence * bins).astype(int), bins - 1)
+    count = np.bincount(index, minlength=bins)
+    used = count > 0
+    mean = np.bincount(index, confidence, bins)[used] / count[used]
+    hit = np.bincount(index, right, bins)[used] / count[used]
+    error = 1.96 * np.sqrt(hit * (1 - hit) / count[used])
+    top.plot([0, 1], [0, 1], ":", color=_GREY, label="perfectly calibrated")
+    top.errorbar(mean, hit, error, fmt="o-", color=_BLUE, capsize=3, label="model, with 95 % normal interval")
+    top.set(ylabel="share right", ylim=(0, 1.05), xlim=(1 / scores.shape[1], 1.02))
+    top.set_title(f"ECE {metrics.expected_calibration_error(gold, scores):.3f}, {len(gold)} rows in scope", fontsize=10)
+    top.legend(loc="upper left", frameon=False)
+    bottom.bar((np.arange(bins) + 0.5) / bins, count, 0.9 / bins, color=_GREY)
+    bottom.set(xlabel="confidence (highest score)", ylabel="rows")
+    return figure
+
+
+def risk_coverage(gold: np.ndarray, scores: np.ndarray) -> Figure:
+    """Error rate among the answers kept, against the share kept, most confident first. Inputs as in metrics."""
+    figure = Figure(figsize=(5.4, 3.8))
+    axes = figure.subplots()
+    coverage, risk = metrics.risk_coverage(gold, scores)
+    axes.plot(coverage, risk, color=_BLUE, label=f"by confidence (AURC {metrics.aurc(gold, scores):.3f})")
+    axes.axhline(risk[-1], ls=":", color=_ORANGE, label="in random order")
+    axes.set(xlabel="share of rows answered", ylabel="error rate among them", xlim=(0, 1.01), ylim=(0, None))
+    axes.legend(frameon=False)
+    return figure

@@ -1,0 +1,158 @@
+"""Fine-tuning: the Trainer, the loss, and the network with its fresh head."""
+
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from torch.nn import functional
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    EarlyStoppingCallback,
+    Trainer,
+    TrainingArguments,
+)
+
+from asif_data.encoding import InputEncoder, Utterance
+from asif_data.errors import AsifError
+from asif_data.model_dir import TOKENIZER
+from asif_data.rows import Row
+from asif_train.base_model import BaseModel
+from asif_train.corpus import Corpus
+from asif_train.dataset import Collator, EpochCallback, PairDataset
+from asif_train.metrics import four_way_macro_f1
+from asif_train.recipe import Recipe
+
+_BEST = "macro_f1"
+
+
+def pinned_loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
+    """
+    Cross-entropy over the labels and "none", whose logit is pinned at zero.
+
+    A softmax ignores a shift of all its logits, so a head of three outputs beside a constant zero can say
+    everything that a head of four can: softmax(logits) says which label, logsumexp(logits) whether any.
+    This is classification with energy as the score of being in scope (Liu et al. 2020, Energy-based
+    Out-of-distribution Detection), fitted as one likelihood. Takes logits (rows, labels) and targets (rows,);
+    returns the mean over the rows of the step.
+    """
+    logits = outputs.logits.float()
+    pinned = torch.cat([logits, logits.new_zeros(len(logits), 1)], dim=1)
+    if num_items_in_batch is None:
+        return functional.cross_entropy(pinned, labels)
+    return functional.cross_entropy(pinned, labels, reduction="sum") / num_items_in_batch
+
+
+def load_network(base: BaseModel, labels: Sequence[str], seed: int) -> torch.nn.Module:
+    """
+    The base encoder with a fresh head of one output a label.
+
+    Raises AsifError if weights of the encoder itself are missing: only the head may start at random.
+    """
+    transformers.set_seed(seed)
+    network, info = AutoModelForSequenceClassification.from_pretrained(
+        base.location,
+        num_labels=len(labels),
+        id2label=dict(enumerate(labels)),
+        label2id={label: i for i, label in enumerate(labels)},
+        problem_type="single_label_classification",
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,
+    )
+    prefix = network.base_model_prefix + "."
+    missing = sorted(key for key in info["missing_keys"] if key.startswith(prefix) and ".pooler." not in key)
+    if missing:
+        raise AsifError(f"{base.location}: expected the weights of the whole encoder, found {missing[0]} missing.")
+    return network
+
+
+def save_tokenizer(base: BaseModel, folder: Path, max_tokens: int) -> InputEncoder:
+    """
+    Write the base model's tokenizer files to `folder` and return the encoder that reads them.
+
+    Padding and truncation that the packaged file fixes are taken out, so that every tool sees the same tokens.
+    """
+    tokenizer = AutoTokenizer.from_pretrained(base.location, model_max_length=max_tokens)
+    if not tokenizer.is_fast:
+        raise AsifError(
+            f"{base.location}: expected a base model with a {TOKENIZER}, found none; choose another base model."
+        )
+    tokenizer.backend_tokenizer.no_padding()
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.save_pretrained(folder)
+    return InputEncoder(folder / TOKENIZER, max_tokens)
+
+
+def input_names(network: torch.nn.Module) -> list[str]:
+    """The inputs that this architecture takes, out of those that we can give."""
+    accepted = inspect.signature(network.forward).parameters
+    return [name for name in ("input_ids", "attention_mask", "token_type_ids") if name in accepted]
+
+
+def train(
+    network: torch.nn.Module, corpus: Corpus, encoder: InputEncoder, recipe: Recipe, checkpoints: Path, resume: bool
+) -> list[dict[str, float]]:
+    """
+    Fine-tune `network` in place to its best epoch on validation; return one record an epoch.
+
+    With `resume`, goes on from the newest checkpoint in `checkpoints`, or from the start where there is none.
+    """
+    rows = corpus.train[: recipe.rows]
+    train_set = PairDataset(rows, corpus.labels, encoder, context_dropout=recipe.context_dropout, seed=recipe.seed)
+    trainer = Trainer(
+        model=network,
+        args=_arguments(recipe, checkpoints),
+        train_dataset=train_set,
+        eval_dataset=PairDataset(corpus.validation, corpus.labels, encoder),
+        data_collator=Collator(network.config.pad_token_id or 0, input_names(network)),
+        compute_loss_func=pinned_loss,
+        compute_metrics=lambda found: {_BEST: four_way_macro_f1(found.predictions, found.label_ids)},
+        callbacks=[EpochCallback(train_set), EarlyStoppingCallback(recipe.patience)],
+    )
+    has_checkpoint = resume and any(checkpoints.glob("checkpoint-*"))
+    trainer.train(resume_from_checkpoint=has_checkpoint or None)
+    return [_numbers(entry) for entry in trainer.state.log_history if f"eval_{_BEST}" in entry]
+
+
+def _arguments(recipe: Recipe, checkpoints: Path) -> TrainingArguments:
+    arguments = TrainingArguments(
+        output_dir=str(checkpoints),
+        seed=recipe.seed,
+        num_train_epochs=recipe.epochs,
+        per_device_train_batch_size=recipe.batch_size,
+        per_device_eval_batch_size=32,
+        learning_rate=recipe.learning_rate,
+        warmup_steps=recipe.warmup,
+        weight_decay=recipe.weight_decay,
+        train_sampling_strategy="group_by_length",
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        logging_strategy="epoch",
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model=_BEST,
+        restore_callback_states_from_checkpoint=True,
+        remove_unused_columns=False,
+        label_names=["labels"],
+        dataloader_pin_memory=torch.cuda.is_available(),
+        report_to="none",
+    )
+    # The recipe counts rows over all processes, so that more processes train the same model.
+    arguments.per_device_train_batch_size = max(1, recipe.batch_size // max(1, arguments.world_size))
+    return arguments
+
+
+def _numbers(entry: dict[str, Any]) -> dict[str, float]:
+    return {key: float(value) for key, value in entry.items() if isinstance(value, int | float)}
+
+
+@torch.inference_mode()
+def torch_logits(network: torch.nn.Module, encoder: InputEncoder, rows: Sequence[Row]) -> torch.Tensor:
+    """Logits in float32 on the CPU, shape (rows, labels): what every served form is held against."""
+    network = network.to("cpu", dtype=torch.float32).eval()
+    collator = Collator(network.config.pad_token_id or 0, input_names(network))
+    encoded = encoder([Utterance(row.text, row.context) for row in rows])
+    return torch.cat([network(**collator.encoded([row])).logits for row in encoded])

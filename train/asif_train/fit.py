@@ -1,0 +1,220 @@
+"""`fit`: from rows to a published model directory, resumable at every point."""
+
+import json
+import platform
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
+
+from asif_data import model_dir
+from asif_data.encoding import ENCODING_VERSION, InputEncoder
+from asif_data.errors import AsifError
+from asif_data.model_dir import Manifest
+from asif_train.base_model import BaseModel, locate
+from asif_train.calibrate import calibrate
+from asif_train.corpus import Corpus, read_corpus
+from asif_train.dataset import targets
+from asif_train.export import export, gate
+from asif_train.finetune import load_network, save_tokenizer, torch_logits, train
+from asif_train.recipe import Recipe
+
+MODELS = Path("models")
+NAME = "asif"
+_LIBRARIES = (
+    "asif",
+    "torch",
+    "transformers",
+    "accelerate",
+    "datasets",
+    "tokenizers",
+    "onnxruntime",
+    "scikit-learn",
+    "numpy",
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """An unfinished fine-tuning: its folder under `models/.runs`, named like the version it will publish."""
+
+    folder: Path
+
+    @property
+    def version(self) -> str:
+        """The version that this run will publish."""
+        return self.folder.name
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the Trainer keeps its checkpoints."""
+        return self.folder / "checkpoints"
+
+    @property
+    def staging(self) -> Path:
+        """Where the model directory is built before it is renamed into place."""
+        return self.folder / "model"
+
+
+def fit(
+    data: str | Path,
+    recipe: Recipe,
+    models: Path = MODELS,
+    *,
+    resume: bool = False,
+    tell: Callable[[str], None] = print,
+) -> Path:
+    """
+    Fine-tune on `data` and publish a model directory; return its path.
+
+    Everything is checked before anything trains. With `resume`, the newest unfinished run of the same recipe and rows
+    goes on where it was. A run that is killed leaves published models as they were. The first model
+    published is promoted. Under `accelerate launch` every process calls this; the first one writes.
+    Raises AsifError.
+    """
+    state = PartialState()
+    corpus = read_corpus(data)
+    base = locate(recipe.base_model)
+    run = _agreed_run(state, models, recipe, corpus, resume)
+    final = models / run.version
+    if state.is_main_process:
+        tell(
+            f"Run {run.version}: {len(corpus.train[: recipe.rows])} rows to train on, {len(corpus.validation)} to validate."
+        )
+        shutil.rmtree(run.staging, ignore_errors=True)
+    state.wait_for_everyone()
+    tokenizer = run.folder / "tokenizer"
+    if state.is_main_process:
+        save_tokenizer(base, tokenizer, recipe.max_tokens)
+    state.wait_for_everyone()
+    encoder = InputEncoder(tokenizer / model_dir.TOKENIZER, recipe.max_tokens)
+    network = load_network(base, corpus.labels, recipe.seed)
+    history = train(network, corpus, encoder, recipe, run.checkpoints, resume)
+    if state.is_main_process:
+        tell("Calibrating, exporting, and comparing every form with torch on the validation split.")
+        with model_dir.staged(run.staging, final) as folder:
+            _build(folder, run.version, network, corpus, encoder, recipe, base, tokenizer, history)
+        shutil.rmtree(run.folder, ignore_errors=True)
+        tell(f"Published {final}.")
+        if model_dir.current(models) is None:
+            model_dir.promote(models, run.version, "first model")
+            tell(f"Promoted {run.version}: it is the first model.")
+    state.wait_for_everyone()
+    return final
+
+
+def _build(
+    folder: Path,
+    version: str,
+    network: Any,
+    corpus: Corpus,
+    encoder: InputEncoder,
+    recipe: Recipe,
+    base: BaseModel,
+    tokenizer: Path,
+    history: list[dict[str, float]],
+) -> None:
+    """Fill a model directory: weights, tokenizer, calibration, gated forms, and the manifest last."""
+    gold = np.array(targets(corpus.validation, corpus.labels))
+    logits = torch_logits(network, encoder, corpus.validation).numpy()
+    calibration = calibrate(logits, gold)
+    network.save_pretrained(folder)
+    shutil.copytree(tokenizer, folder, dirs_exist_ok=True)
+    export(network, folder)
+    forms, refused = gate(folder, encoder, corpus.validation, gold, logits, corpus.labels, calibration)
+    manifest = Manifest(
+        name=NAME,
+        version=version,
+        created=datetime.now(UTC).replace(microsecond=0),
+        labels=list(corpus.labels),
+        encoding_version=ENCODING_VERSION,
+        max_tokens=recipe.max_tokens,
+        calibration=calibration,
+        forms=forms,
+        refused_forms=refused,
+        base_model=base.name,
+        base_model_sha256=base.sha256,
+        recipe=recipe.model_dump(),
+        corpus_sha256=corpus.sha256,
+        corpus_rows=corpus.sizes(),
+        training=history,
+        libraries={"python": platform.python_version()} | {name: installed(name) for name in _LIBRARIES},
+        git_commit=git_commit(),
+        sha256=model_dir.hash_files(folder),
+    )
+    model_dir.write_manifest(folder, manifest)
+
+
+def _agreed_run(state: PartialState, models: Path, recipe: Recipe, corpus: Corpus, resume: bool) -> Run:
+    """The run that all processes work on: the first one finds or makes it, the others are told, errors too."""
+    answer: list[Any] = [None]
+    if state.is_main_process:
+        try:
+            answer[0] = _resumed(models, recipe, corpus) if resume else _new_run(models, recipe, corpus)
+        except AsifError as error:
+            answer[0] = error
+    if state.num_processes > 1:
+        broadcast_object_list(answer)
+    if isinstance(answer[0], AsifError):
+        raise answer[0]
+    return answer[0]
+
+
+def _settings(recipe: Recipe, corpus: Corpus) -> dict[str, Any]:
+    return {"recipe": recipe.model_dump(), "corpus_sha256": corpus.sha256}
+
+
+def _new_run(models: Path, recipe: Recipe, corpus: Corpus) -> Run:
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    names = (stamp if n == 0 else f"{stamp}-{n}" for n in range(1000))
+    runs = models / ".runs"
+    runs.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        if (models / name).exists():
+            continue
+        try:
+            (runs / name).mkdir()
+        except FileExistsError:
+            continue
+        model_dir.write_atomically(runs / name / "run.json", json.dumps(_settings(recipe, corpus), indent=2) + "\n")
+        return Run(runs / name)
+    raise AsifError(f"{runs}: expected room for a new run, found a thousand of this second.")
+
+
+def _resumed(models: Path, recipe: Recipe, corpus: Corpus) -> Run:
+    unfinished = sorted((models / ".runs").glob("*/run.json"), reverse=True)
+    if not unfinished:
+        raise AsifError(f"{models / '.runs'}: expected an unfinished run to resume, found none; leave --resume out.")
+    wanted = _settings(recipe, corpus)
+    for file in unfinished:
+        if json.loads(file.read_text(encoding="utf-8")) == wanted:
+            return Run(file.parent)
+    raise AsifError(
+        f"{models / '.runs'}: expected an unfinished run of the same recipe and rows, found {len(unfinished)} of others; "
+        "go back to what was run, or leave --resume out."
+    )
+
+
+def git_commit() -> str | None:
+    """The commit of the checkout that this code runs from, with `-dirty` where files differ; None outside of one."""
+    folder = Path(__file__).parent
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],  # noqa: S607
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
