@@ -33,7 +33,7 @@ def near_duplicates(texts: Sequence[str], threshold: float = THRESHOLD) -> list[
     for i, grams in enumerate(sets):
         sketch = MinHash(num_perm=_PERMUTATIONS, seed=0)
         sketch.update_batch([g.encode() for g in sorted(grams)])
-        for j in index.query(sketch):
+        for j in map(int, index.query(sketch)):  # pyright: ignore[reportArgumentType]
             if jaccard(sets[j], grams) >= threshold:
                 pairs.append((j, i))
         index.insert(i, sketch)

@@ -122,7 +122,7 @@ class ModelDirectory:
 
 def sha256(path: str | Path) -> str:
     """SHA-256 of a file, in hex."""
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -1,5 +1,6 @@
 """Rows: reading them from files, and naming every bad one before anything else happens."""
 
+import contextlib
 import csv
 import difflib
 import json
@@ -247,10 +248,8 @@ def _from_cells(cells: dict[str, str]) -> dict[str, Any]:
     """An empty cell means no value; `votes` is JSON inside its cell."""
     record: dict[str, Any] = {k: v if v != "" else None for k, v in cells.items()}
     if isinstance(record.get("votes"), str):
-        try:
+        with contextlib.suppress(ValueError):  # broken JSON stays text, which the row's own check then names
             record["votes"] = json.loads(record["votes"])
-        except ValueError:
-            pass  # left as text, which the row's own check then names
     if record.get("text", "") is None:
         record["text"] = ""
     return record

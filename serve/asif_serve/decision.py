@@ -48,7 +48,7 @@ def energy_of(logits: np.ndarray) -> np.ndarray:
     The loss pins the logit of "none of them" at zero, so before calibration sigmoid(energy) is the
     probability that some label applies.
     """
-    return logsumexp(np.asarray(logits, dtype=np.float64), axis=-1)
+    return np.asarray(logsumexp(np.asarray(logits, dtype=np.float64), axis=-1))
 
 
 def in_scope_of(logits: np.ndarray, scope: ScopeCalibration) -> np.ndarray:

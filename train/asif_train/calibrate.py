@@ -1,5 +1,7 @@
 """Calibration on the validation split: temperature, in_scope, thresholds, prediction sets."""
 
+from typing import Any
+
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
@@ -50,7 +52,8 @@ def fit_temperature(logits: np.ndarray, gold: np.ndarray) -> float:
     def loss(log_temperature: float) -> float:
         return -float(log_softmax(logits / np.exp(log_temperature), axis=1)[rows, gold].mean())
 
-    return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.05), np.log(20)), method="bounded").x))
+    found: Any = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20)), method="bounded")
+    return float(np.exp(found.x))
 
 
 def fit_scope(logits: np.ndarray, inside: np.ndarray) -> ScopeCalibration:

@@ -6,6 +6,7 @@ from huggingface_hub import ModelCardData
 
 from asif_data.labels import CODEBOOK_LINES, CODEBOOK_VERSION
 from asif_data.model_dir import ModelDirectory
+from asif_train.base_model import PACKAGED, UPSTREAM
 from asif_train.metrics import Estimate
 
 _TEXT = """---
@@ -73,7 +74,7 @@ def card(model: ModelDirectory, report: dict[str, Any]) -> str:
         license="apache-2.0",
         library_name="transformers",
         pipeline_tag="text-classification",
-        base_model="sentence-transformers/all-MiniLM-L6-v2",
+        base_model=UPSTREAM if m.base_model == PACKAGED else m.base_model,
         tags=["counseling", "empathy"],
     )
     return _TEXT.format(
@@ -110,7 +111,7 @@ def card(model: ModelDirectory, report: dict[str, Any]) -> str:
         ),
         base_model=m.base_model,
         base_sha=m.base_model_sha256[:12],
-        train_rows=m.corpus_rows["train"],
+        train_rows=min(m.corpus_rows["train"], m.recipe["rows"] or m.corpus_rows["train"]),
         corpus=m.corpus_sha256[:12],
         recipe="\n".join(f"{k}: {v}" for k, v in m.recipe.items()),
     )

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Any
 
+import datasets
 import transformers
 import typer
 from accelerate import PartialState
@@ -51,7 +52,7 @@ def fit(
         "learning_rate": learning_rate,
         "context_dropout": context_dropout,
     }
-    transformers.logging.set_verbosity_error()
+    _quiet()
     fitting.fit(data, read_recipe(recipe, **flags), models, resume=resume, tell=lambda line: out.print(escape(line)))
 
 
@@ -64,7 +65,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Judge a model on held-out rows; writes report.json, figures and the model card beside it."""
-    transformers.logging.set_verbosity_error()
+    _quiet()
     corpus = read_corpus(data)
     if split not in corpus.sizes():
         raise AsifError(f"--split: expected one of {', '.join(corpus.sizes())}, found {split!r}.")
@@ -94,6 +95,13 @@ def show_current(models: Models = fitting.MODELS) -> None:
     if found is None:
         raise AsifError(f"{models}: expected a model in service, found none; train one with `make train`.")
     typer.echo(json.dumps({"version": found.name, "path": str(found)}))
+
+
+def _quiet() -> None:
+    """Leave the progress of training and evaluation on the screen, and little else."""
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    datasets.disable_progress_bars()
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import datasets
 
@@ -55,7 +56,7 @@ def read_corpus(path: str | Path = DEFAULT) -> Corpus:
 
 
 def _from_folder(folder: Path) -> list[Row]:
-    loaded = datasets.load_dataset(str(folder))
+    loaded: Any = datasets.load_dataset(str(folder))
     return [Row.model_validate({**record, "split": split}) for split, part in loaded.items() for record in part]
 
 

@@ -79,6 +79,7 @@ class Collator:
         self._inputs = set(inputs)
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """A batch: int64 tensors of shape (rows, longest), and `labels` (rows,) where the rows have them."""
         width = max(len(row["input_ids"]) for row in rows)
         batch = {
             "input_ids": _padded([row["input_ids"] for row in rows], width, self._pad_id),

@@ -76,7 +76,7 @@ class Report:
 
 
 def _cell(value: dict[str, Any]) -> str:
-    return str(Estimate(**value))
+    return str(Estimate(**value)).replace(" ", "\n", 1)
 
 
 def _json(value: Any) -> Any:
@@ -194,7 +194,7 @@ def _inside(values: np.ndarray, inside: np.ndarray, groups: Sequence[str], resam
 
 def _per_label(gold: np.ndarray, answers: np.ndarray, labels: Sequence[str]) -> dict[str, dict[str, float]]:
     """Precision, recall and F1 of what is answered; an answer withheld as out of scope counts as none."""
-    found = precision_recall_fscore_support(gold, answers, labels=range(len(labels) + 1), zero_division=0)
+    found: Any = precision_recall_fscore_support(gold, answers, labels=range(len(labels) + 1), zero_division=0)  # pyright: ignore[reportArgumentType]
     return {
         name: {"precision": float(p), "recall": float(r), "f1": float(f), "rows": int(n)}
         for name, p, r, f, n in zip([*labels, NONE], *found, strict=True)

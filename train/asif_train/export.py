@@ -5,12 +5,14 @@ import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnx
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.transformers.optimizer import optimize_model
+from transformers import PreTrainedModel
 
 from asif_data.encoding import Encoded, InputEncoder, Utterance
 from asif_data.errors import AsifError
@@ -18,11 +20,12 @@ from asif_data.model_dir import ONNX_FP32, ONNX_INT8, Calibration, Form
 from asif_data.rows import Row
 from asif_serve.decision import decide
 from asif_serve.predictor import open_session, run_session
-from asif_train.finetune import input_names
+from asif_train.finetune import input_names, to_cpu
 from asif_train.metrics import macro_f1
 
 MAX_F1_LOSS = 0.005
 MAX_CHANGED = 0.01
+_FORMS: tuple[tuple[str, Literal["fp32", "int8"]], ...] = ((ONNX_FP32, "fp32"), (ONNX_INT8, "int8"))
 _OPSET = 17
 _ACTIVATIONS = {"BiasGelu", "FastGelu", "Gelu"}
 
@@ -30,7 +33,7 @@ _ACTIVATIONS = {"BiasGelu", "FastGelu", "Gelu"}
 class _Logits(torch.nn.Module):
     """The network as a function of its inputs in order, returning the logits alone."""
 
-    def __init__(self, network: torch.nn.Module, names: Sequence[str]) -> None:
+    def __init__(self, network: PreTrainedModel, names: Sequence[str]) -> None:
         super().__init__()
         self.network = network
         self.names = names
@@ -40,7 +43,7 @@ class _Logits(torch.nn.Module):
         return self.network(**dict(zip(self.names, inputs, strict=True))).logits
 
 
-def export(network: torch.nn.Module, folder: Path) -> None:
+def export(network: PreTrainedModel, folder: Path) -> None:
     """
     Write the fp32 and int8 forms of `network` to `folder`/onnx.
 
@@ -57,8 +60,8 @@ def export(network: torch.nn.Module, folder: Path) -> None:
     _quantize(fp32, int8)
 
 
-def _trace(network: torch.nn.Module, file: Path) -> None:
-    network = network.to("cpu", dtype=torch.float32).eval()
+def _trace(network: PreTrainedModel, file: Path) -> None:
+    network = to_cpu(network)
     network.set_attn_implementation("eager")  # the form that the optimizer knows how to fuse
     names = input_names(network)
     example = tuple(torch.ones(2, 16, dtype=torch.long) for _ in names)
@@ -77,7 +80,7 @@ def _trace(network: torch.nn.Module, file: Path) -> None:
         )
 
 
-def _fuse(network: torch.nn.Module, raw: Path, fused: Path) -> None:
+def _fuse(network: PreTrainedModel, raw: Path, fused: Path) -> None:
     """Optimize as a BERT graph, which every BERT-like encoder is; what does not match stays as traced."""
     config = network.config
     with _quiet():
@@ -133,7 +136,7 @@ def gate(
     encoded = encoder([Utterance(row.text, row.context) for row in rows])
     expected = _answers(reference, labels, calibration)
     kept, refused = [], []
-    for file, precision in ((ONNX_FP32, "fp32"), (ONNX_INT8, "int8")):
+    for file, precision in _FORMS:
         logits, speed = _run_form(folder / file, encoded)
         found = _answers(logits, labels, calibration)
         loss = macro_f1(gold, expected[0], len(labels) + 1) - macro_f1(gold, found[0], len(labels) + 1)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import transformers
 from torch.nn import functional
@@ -12,6 +13,7 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
     EarlyStoppingCallback,
+    PreTrainedModel,
     Trainer,
     TrainingArguments,
 )
@@ -46,7 +48,7 @@ def pinned_loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = No
     return functional.cross_entropy(pinned, labels, reduction="sum") / num_items_in_batch
 
 
-def load_network(base: BaseModel, labels: Sequence[str], seed: int) -> torch.nn.Module:
+def load_network(base: BaseModel, labels: Sequence[str], seed: int) -> PreTrainedModel:
     """
     The base encoder with a fresh head of one output a label.
 
@@ -86,14 +88,14 @@ def save_tokenizer(base: BaseModel, folder: Path, max_tokens: int) -> InputEncod
     return InputEncoder(folder / TOKENIZER, max_tokens)
 
 
-def input_names(network: torch.nn.Module) -> list[str]:
+def input_names(network: PreTrainedModel) -> list[str]:
     """The inputs that this architecture takes, out of those that we can give."""
     accepted = inspect.signature(network.forward).parameters
     return [name for name in ("input_ids", "attention_mask", "token_type_ids") if name in accepted]
 
 
 def train(
-    network: torch.nn.Module, corpus: Corpus, encoder: InputEncoder, recipe: Recipe, checkpoints: Path, resume: bool
+    network: PreTrainedModel, corpus: Corpus, encoder: InputEncoder, recipe: Recipe, checkpoints: Path, resume: bool
 ) -> list[dict[str, float]]:
     """
     Fine-tune `network` in place to its best epoch on validation; return one record an epoch.
@@ -109,7 +111,9 @@ def train(
         eval_dataset=PairDataset(corpus.validation, corpus.labels, encoder),
         data_collator=Collator(network.config.pad_token_id or 0, input_names(network)),
         compute_loss_func=pinned_loss,
-        compute_metrics=lambda found: {_BEST: four_way_macro_f1(found.predictions, found.label_ids)},
+        compute_metrics=lambda found: {
+            _BEST: four_way_macro_f1(np.asarray(found.predictions), np.asarray(found.label_ids))
+        },
         callbacks=[EpochCallback(train_set), EarlyStoppingCallback(recipe.patience)],
     )
     has_checkpoint = resume and any(checkpoints.glob("checkpoint-*"))
@@ -149,10 +153,16 @@ def _numbers(entry: dict[str, Any]) -> dict[str, float]:
     return {key: float(value) for key, value in entry.items() if isinstance(value, int | float)}
 
 
+def to_cpu(network: PreTrainedModel) -> PreTrainedModel:
+    """The network in float32 on the CPU, dropout off: the form that all others are held against."""
+    torch.nn.Module.to(network, "cpu", torch.float32)
+    return network.eval()
+
+
 @torch.inference_mode()
-def torch_logits(network: torch.nn.Module, encoder: InputEncoder, rows: Sequence[Row]) -> torch.Tensor:
+def torch_logits(network: PreTrainedModel, encoder: InputEncoder, rows: Sequence[Row]) -> torch.Tensor:
     """Logits in float32 on the CPU, shape (rows, labels): what every served form is held against."""
-    network = network.to("cpu", dtype=torch.float32).eval()
+    network = to_cpu(network)
     collator = Collator(network.config.pad_token_id or 0, input_names(network))
     encoded = encoder([Utterance(row.text, row.context) for row in rows])
     return torch.cat([network(**collator.encoded([row])).logits for row in encoded])

@@ -57,7 +57,7 @@ def estimate(metric: Callable[[np.ndarray], float], groups: Sequence[object], re
 
 def macro_f1(gold: np.ndarray, found: np.ndarray, labels: int) -> float:
     """Mean F1 over `labels` classes; a class that nobody names counts as 0."""
-    return float(f1_score(gold, found, labels=range(labels), average="macro", zero_division=0))
+    return float(f1_score(gold, found, labels=range(labels), average="macro", zero_division=0))  # pyright: ignore[reportArgumentType]
 
 
 def four_way_macro_f1(logits: np.ndarray, gold: np.ndarray) -> float:
@@ -85,7 +85,7 @@ def expected_calibration_error(gold: np.ndarray, scores: np.ndarray, bins: int =
 
 def brier(gold: np.ndarray, scores: np.ndarray) -> float:
     """Multi-class Brier score: mean squared distance to the one-hot truth, 0 (best) to 2. Brier (1950)."""
-    return float(brier_score_loss(gold, scores, labels=range(scores.shape[1]), scale_by_half=False))
+    return float(brier_score_loss(gold, scores, labels=range(scores.shape[1]), scale_by_half=False))  # pyright: ignore[reportArgumentType]
 
 
 def scope_auroc(inside: np.ndarray, in_scope: np.ndarray) -> float:

@@ -1,0 +1,71 @@
+"""`asif-serve`: the server."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from asif_data.errors import AsifError
+from asif_serve.app import create_app
+from asif_serve.predictor import load_predictor
+from asif_serve.settings import Settings, read_settings
+
+_SETTINGS = "\n\n".join(
+    f"ASIF_{name.upper()}: {field.description} (default: {field.default})"
+    for name, field in Settings.model_fields.items()
+)
+app = typer.Typer(add_completion=False)
+
+
+@app.command(help=f"Serve a model over HTTP.\n\nSettings are environment variables:\n\n{_SETTINGS}")
+def serve(port: Annotated[int | None, typer.Option(help="Overrides ASIF_PORT.", min=0, max=65535)] = None) -> None:
+    """Verify and load the model, then answer until stopped."""
+    settings = read_settings()
+    if port is not None:
+        settings = settings.model_copy(update={"port": port})
+    settings.check_binding()
+    predictor = load_predictor(settings.model)
+    config = uvicorn.Config(
+        create_app(settings, predictor),
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        server_header=False,
+    )
+    _Announcing(
+        config, f"{predictor.model.manifest.name} {predictor.model.manifest.version} ({predictor.form.file})"
+    ).run()
+
+
+class _Announcing(uvicorn.Server):
+    """Prints the address and a ready `curl` line once the port is open."""
+
+    def __init__(self, config: uvicorn.Config, what: str) -> None:
+        super().__init__(config)
+        self._what = what
+
+    async def startup(self, sockets: list | None = None) -> None:
+        await super().startup(sockets)
+        for server in self.servers:
+            host, port = server.sockets[0].getsockname()[:2]
+            address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+            key = ' -H "Authorization: Bearer $KEY"' if os.environ.get("ASIF_API_KEYS") else ""
+            body = '{"utterances": [{"text": "It sounds like you felt utterly abandoned."}]}'
+            typer.echo(f"Serving {self._what} on {address}, documentation at {address}/docs\nTry:\n")
+            typer.echo(f"  curl -s {address}/v1/classify{key} -H 'Content-Type: application/json' -d '{body}'\n")
+            sys.stdout.flush()
+
+
+def main() -> None:
+    """The console script: a user's mistake is one message and exit status 1, never a traceback."""
+    try:
+        app()
+    except AsifError as error:
+        typer.echo(str(error), err=True)
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

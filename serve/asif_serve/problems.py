@@ -1,0 +1,104 @@
+"""Errors over HTTP: one shape for all (RFC 9457), which never repeats what the caller sent."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class FieldProblem(BaseModel):
+    """One field of the request that is wrong."""
+
+    field: str
+    message: str
+
+
+class ProblemDetail(BaseModel):
+    """The body of every error."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldProblem] = []
+
+
+class Problem(Exception):
+    """Raised anywhere in a request to end it with an error."""
+
+    def __init__(
+        self, status: int, detail: str, *, errors: Sequence[FieldProblem] = (), headers: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.errors, self.headers = status, detail, list(errors), headers
+
+    def response(self) -> JSONResponse:
+        """The HTTP response that tells it."""
+        body = ProblemDetail(
+            title=HTTPStatus(self.status).phrase, status=self.status, detail=self.detail, errors=self.errors
+        )
+        return JSONResponse(body.model_dump(), self.status, self.headers, MEDIA_TYPE)
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What an endpoint's OpenAPI entry says of its errors."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetail"}}}
+    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+
+
+async def on_problem(request: Request, error: Exception) -> JSONResponse:
+    """Exception handler for Problem."""
+    assert isinstance(error, Problem)  # noqa: S101 - registered for Problem only
+    return error.response()
+
+
+async def on_http_error(request: Request, error: Exception) -> JSONResponse:
+    """Exception handler for what the framework itself refuses: unknown paths and methods."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for HTTPException only
+    details = {
+        404: "There is nothing at this path; /docs lists the paths.",
+        405: "This path does not take this method.",
+    }
+    headers = dict(error.headers) if error.headers else None
+    return Problem(
+        error.status_code, details.get(error.status_code, "The request was refused."), headers=headers
+    ).response()
+
+
+async def on_invalid(request: Request, error: Exception) -> JSONResponse:
+    """Exception handler for bodies that are not as documented: which field, and what was expected of it."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this error only
+    fields = {_field(e["loc"], e["type"]): _message(e) for e in error.errors()}
+    problems = [FieldProblem(field=field, message=message) for field, message in fields.items()]
+    return Problem(422, "The request body is not as expected; see errors.", errors=problems).response()
+
+
+def _field(location: Sequence[int | str], kind: str) -> str:
+    """The path inside the body. An unknown field's name is the caller's own word: it is left out."""
+    parts = [str(part) for part in location[1:]]
+    if kind == "json_invalid":
+        parts = []
+    if kind == "extra_forbidden":
+        parts = parts[:-1]
+    return ".".join(parts) or "body"
+
+
+def _message(error: dict[str, Any]) -> str:
+    own = {
+        "json_invalid": "expected JSON",
+        "extra_forbidden": "expected known fields only, found another",
+        "string_unicode": "expected text that UTF-8 can hold",
+        "missing": "expected this field, found none",
+    }
+    if error["type"] in own:
+        return own[error["type"]]
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    return str(error["msg"]).lower()
