@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from asif_data.rows import Row
 
 ROOT = Path(__file__).parents[1]

@@ -1,0 +1,63 @@
+# The front door: every target sets up what it needs.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+DATA ?= data/corpus
+MODEL ?= models/current
+PORT ?=
+ARGS ?=
+
+.PHONY: help setup train resume evaluate promote check serve test test-all lint format clean
+
+help: ## Say what the targets do
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+setup: $(READY) ## Make the environment in .venv
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "expected Python 3.11 or newer, found %d.%d; run make PYTHON=python3.11" % sys.version_info[:2])'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+train: $(READY) ## Fine-tune on DATA, publish under models/ (ARGS: flags of `asif-train fit`)
+	$(BIN)/asif-train fit --data $(DATA) $(ARGS)
+
+resume: $(READY) ## Go on with a fine-tuning that was stopped
+	$(BIN)/asif-train fit --data $(DATA) --resume $(ARGS)
+
+evaluate: $(READY) ## Judge MODEL on the test split of DATA
+	$(BIN)/asif-train evaluate $(MODEL) --data $(DATA) $(ARGS)
+
+promote: $(READY) ## Put VERSION in service
+	$(BIN)/asif-train promote $(VERSION)
+
+check: $(READY) ## Check the rows of DATA
+	$(BIN)/asif-data check $(DATA)
+
+serve: $(READY) ## Serve models/current on PORT; fine-tunes first if there is no model
+	@$(BIN)/asif-train current >/dev/null 2>&1 || $(BIN)/asif-train fit
+	$(BIN)/asif-serve $(if $(PORT),--port $(PORT))
+
+test: $(READY) ## The tests, without the slow ones
+	$(BIN)/python -m pytest -m 'not slow'
+
+test-all: $(READY) ## Every test
+	$(BIN)/python -m pytest
+
+lint: $(READY) ## Style, types, and which room may know which
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: $(READY) ## Mend the style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove the environment and caches; models stay
+	rm -rf $(VENV) dist build .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

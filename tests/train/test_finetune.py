@@ -1,0 +1,107 @@
+"""The loss, context dropout and batches."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from asif_data.encoding import InputEncoder
+from asif_data.errors import AsifError
+from asif_data.rows import Row
+from asif_train.base_model import BaseModel, locate
+from asif_train.dataset import Collator, PairDataset, drops_context
+from asif_train.finetune import load_network, pinned_loss, save_tokenizer
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> InputEncoder:
+    return save_tokenizer(locate(), tmp_path_factory.mktemp("tokenizer"), 64)
+
+
+def test_the_loss_equals_cross_entropy_of_four_outputs_with_one_at_zero() -> None:
+    logits = torch.tensor([[1.0, 2.0, 3.0], [0.5, -1.0, 0.0]])
+    found = pinned_loss(SimpleNamespace(logits=logits), torch.tensor([2, 3]))
+    first = torch.log(torch.exp(torch.tensor([1.0, 2.0, 3.0, 0.0])).sum()) - 3.0
+    second = torch.log(torch.exp(torch.tensor([0.5, -1.0, 0.0, 0.0])).sum()) - 0.0
+    assert found.item() == pytest.approx((first + second).item() / 2)
+
+
+def test_a_none_row_pulls_every_logit_down() -> None:
+    logits = torch.zeros(1, 3, requires_grad=True)
+    pinned_loss(SimpleNamespace(logits=logits), torch.tensor([3])).backward()
+    assert logits.grad is not None
+    assert (logits.grad > 0).all()
+
+
+def test_context_dropout_is_a_function_of_seed_epoch_and_row() -> None:
+    def draw(seed: int, epoch: int) -> list[bool]:
+        return [drops_context(seed, epoch, row, 0.3) for row in range(2000)]
+
+    assert draw(0, 1) == draw(0, 1)
+    assert draw(0, 1) != draw(0, 2)
+    assert draw(0, 1) != draw(1, 1)
+    assert 0.27 < sum(draw(0, 1)) / 2000 < 0.33
+    assert not any(drops_context(0, 0, row, 0.0) for row in range(100))
+
+
+def test_rows_lose_their_context_by_epoch(encoder: InputEncoder) -> None:
+    rows = [Row(text="you felt alone", context="nobody called", label="empathy")] * 40
+    data = PairDataset(rows, ["empathy"], encoder, context_dropout=0.5, seed=3)
+
+    def lengths(epoch: int) -> list[int]:
+        data.epoch = epoch
+        return [len(data[i]["input_ids"]) for i in range(len(data))]
+
+    assert len(set(lengths(0))) == 2
+    assert lengths(0) != lengths(1)
+    assert lengths(0) == lengths(0)
+
+
+def test_a_batch_is_padded_to_its_own_longest_row() -> None:
+    collate = Collator(9, ["input_ids", "attention_mask"])
+    batch = collate(
+        [
+            {"input_ids": [1, 2, 3], "token_type_ids": [0, 0, 1], "labels": 0},
+            {"input_ids": [1], "token_type_ids": [0], "labels": 3},
+        ]
+    )
+    assert batch["input_ids"].tolist() == [[1, 2, 3], [1, 9, 9]]
+    assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
+    assert batch["labels"].tolist() == [0, 3]
+    assert "token_type_ids" not in batch
+
+
+def test_the_packaged_tokenizer_loses_its_padding_and_truncation(encoder: InputEncoder, tmp_path) -> None:
+    import json
+
+    save_tokenizer(locate(), tmp_path, 64)
+    saved = json.loads((tmp_path / "tokenizer.json").read_text())
+    assert saved["padding"] is None
+    assert saved["truncation"] is None
+
+
+def test_the_head_alone_starts_at_random() -> None:
+    base = locate()
+    network, again, other = (load_network(base, ("a", "b"), seed) for seed in (0, 0, 1))
+    assert network.config.id2label == {0: "a", 1: "b"}
+    weights = [n.get_parameter("classifier.weight") for n in (network, again, other)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+    key = "bert.encoder.layer.0.output.dense.weight"
+    assert torch.equal(network.get_parameter(key), other.get_parameter(key))
+
+
+def test_an_encoder_with_missing_weights_is_refused(tmp_path) -> None:
+    import shutil
+    from pathlib import Path
+
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path / "base"
+    shutil.copytree(locate().location, folder)
+    tensors = load_file(folder / "model.safetensors")
+    key = next(k for k in tensors if "layer.3.output.dense.weight" in k)
+    del tensors[key]
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(AsifError, match="whole encoder"):
+        load_network(BaseModel("base", str(Path(folder)), "unknown"), ("a", "b"), 0)
