@@ -3,7 +3,9 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
+from asif_data.artefacts import client_only_macro_f1, contrast_sets, cramers_v, lexical_contrast, overlap
 from asif_data.duplicates import near_duplicates
 from asif_data.labels import NONE
 from asif_data.rows import SPLITS, Row
@@ -12,6 +14,12 @@ from asif_data.splits import leaks
 MIN_ROWS_PER_LABEL = 8
 MAX_IMBALANCE = 20.0
 MAX_NEAR_DUPLICATES = 0.02
+MIN_REGISTER_SHARE = 0.10
+MIN_OVERLAP = 0.5
+MAX_TOPIC_V = 0.05
+MAX_CLIENT_ONLY = 0.40
+# Below this many rows a figure about artefacts is noise.
+_ENOUGH = 500
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,25 @@ def check_rows(rows: Sequence[Row]) -> list[Check]:
     checks = [_balance(rows), _near_duplicates(rows)]
     if any(row.split for row in rows):
         checks += [_splits(rows), _leaks(rows)]
+    if _has(rows, "register"):
+        checks.append(_registers(rows))
+    if contrast_sets(rows):
+        checks.append(_contrast_sets(rows))
+    if len(rows) >= _ENOUGH:
+        checks += _artefacts(rows)
+    return checks
+
+
+def _has(rows: Sequence[Row], column: str) -> bool:
+    return any(getattr(row, column, None) for row in rows)
+
+
+def _artefacts(rows: Sequence[Row]) -> list[Check]:
+    checks = [_client_only(rows)] if _has(rows, "context") else []
+    if _has(rows, "topic"):
+        checks.append(_topics(rows))
+    if contrast_sets(rows):
+        checks.append(_lexical(rows))
     return checks
 
 
@@ -92,4 +119,53 @@ def _leaks(rows: Sequence[Row]) -> Check:
         f"{len(found)} pairs",
         "no group, client turn or near-duplicate on two sides",
         tuple(f"{_name(rows, i)} ~ {_name(rows, j)}" for i, j in found),
+    )
+
+
+def _registers(rows: Sequence[Row]) -> Check:
+    counts = Counter(str(getattr(row, "register", None)) for row in rows)
+    return Check(
+        "registers",
+        min(counts.values()) >= MIN_REGISTER_SHARE * len(rows),
+        ", ".join(f"{name} {count / len(rows):.1%}" for name, count in counts.most_common()),
+        f"each at least {MIN_REGISTER_SHARE:.0%}",
+    )
+
+
+def _contrast_sets(rows: Sequence[Row]) -> Check:
+    sets = contrast_sets(rows)
+    undone = [name for name, members in sets.items() if len({rows[i].label for i in members}) < 2]
+    apart = [name for name, members in sets.items() if len({rows[i].split for i in members}) > 1]
+    shared = median(overlap([rows[i].text for i in members]) for members in sets.values() if len(members) > 1)
+    return Check(
+        "contrast sets",
+        not undone and not apart and shared >= MIN_OVERLAP,
+        f"{len(sets)} sets, median word overlap {shared:.2f}, {len(undone)} of one label, {len(apart)} on several sides",
+        f"two labels at least, one side of the split, median overlap at least {MIN_OVERLAP}",
+        tuple(undone + apart),
+    )
+
+
+def _client_only(rows: Sequence[Row]) -> Check:
+    found = client_only_macro_f1(rows)
+    return Check(
+        "labels from the client's turn alone",
+        found <= MAX_CLIENT_ONLY,
+        f"macro-F1 {found:.3f} (TF-IDF, groups held out)",
+        f"at most {MAX_CLIENT_ONLY:.2f}",
+    )
+
+
+def _topics(rows: Sequence[Row]) -> Check:
+    found = cramers_v([getattr(row, "topic", None) or "" for row in rows], [row.label or "" for row in rows])
+    return Check("topic and label", found <= MAX_TOPIC_V, f"Cramér's V {found:.3f}", f"at most {MAX_TOPIC_V}")
+
+
+def _lexical(rows: Sequence[Row]) -> Check:
+    members, sets = lexical_contrast(rows)
+    return Check(
+        "words alone on contrast sets",
+        True,
+        f"{members:.1%} of members, {sets:.1%} of whole sets right (TF-IDF, groups held out)",
+        "told, not limited",
     )

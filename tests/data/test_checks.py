@@ -1,0 +1,102 @@
+"""Checks that rows pass or fail by their columns alone."""
+
+import random
+
+import pytest
+
+from asif_data.checks import Check, check_rows
+from asif_data.labels import MARKS
+from asif_data.rows import SPLITS, Row
+
+
+def rows(**counts: int) -> list[Row]:
+    """Rows of unlike texts, so many a label."""
+    labels = [label.replace("_", "-") for label, count in counts.items() for _ in range(count)]
+    rng = random.Random(0)
+    return [Row(text=" ".join("".join(rng.choices("abcdefgh", k=6)) for _ in range(5)), label=name) for name in labels]
+
+
+def check(name: str, made: list[Row]) -> Check:
+    return {found.name: found for found in check_rows(made)}[name]
+
+
+def with_columns(made: list[Row], at: int, **columns: object) -> None:
+    made[at] = Row.model_validate(made[at].model_dump() | columns)
+
+
+def test_balanced_unlike_rows_pass() -> None:
+    found = check_rows(rows(empathy=10, sympathy=10, none=10))
+    assert [(one.name, one.passed) for one in found] == [("label balance", True), ("near-duplicates", True)]
+    assert found[0].found == "empathy 10, none 10, sympathy 10"
+
+
+@pytest.mark.parametrize(("rarest", "most", "passed"), [(8, 8, True), (7, 8, False), (8, 160, True), (8, 161, False)])
+def test_a_label_may_be_neither_rare_nor_swamped(rarest: int, most: int, passed: bool) -> None:
+    assert check("label balance", rows(empathy=rarest, none=most)).passed == passed
+
+
+@pytest.mark.parametrize(("copies", "passed"), [(2, True), (3, False)])
+def test_near_duplicates_over_two_percent_fail_and_are_named(copies: int, passed: bool) -> None:
+    made = rows(empathy=50, sympathy=50)
+    with_columns(made, 0, id="first")
+    for at in range(1, copies + 1):
+        with_columns(made, 99 - at, text=made[at].text.upper())
+    with_columns(made, 98, text=made[0].text + "!")
+    found = check("near-duplicates", made)
+    assert found.passed == passed
+    assert found.found == f"{copies}.0% of rows"
+    assert "first ~ row 99" in found.rows
+    assert len(found.rows) == copies
+
+
+def test_rows_of_one_contrast_set_may_be_alike() -> None:
+    made = rows(empathy=10, sympathy=10)
+    for at in (0, 10):
+        with_columns(made, at, text="You feel alone, even with everyone there.", contrast_set="c1")
+    assert check("near-duplicates", made).rows == ()
+    for at in (9, 10):
+        with_columns(made, at, contrast_set="c2")
+    with_columns(made, 11, contrast_set="c1")
+    assert check("near-duplicates", made).rows == ("row 1 ~ row 11",)
+
+
+@pytest.mark.parametrize(
+    ("label", "text", "named"),
+    [("none", "Okay, go on.", 0), ("none", "So that was on Monday.", 1), ("empathy", "Okay, go on.", 1)],
+)
+def test_only_short_rows_of_none_may_recur(label: str, text: str, named: int) -> None:
+    made = [*rows(empathy=10, none=10), Row(text=text, label=label), Row(text=text, label=label)]
+    assert len(check("near-duplicates", made).rows) == named
+
+
+def split_rows() -> list[Row]:
+    made = rows(**{mark.replace("-", "_"): 12 for mark in MARKS})
+    return [row.model_copy(update={"split": SPLITS[i % 3]}) for i, row in enumerate(made)]
+
+
+def test_splits_are_checked_where_rows_carry_them() -> None:
+    found = check_rows(split_rows())
+    assert [one.name for one in found] == ["label balance", "near-duplicates", "splits", "leaks between splits"]
+    assert all(one.passed for one in found)
+
+
+def test_an_empty_split_fails() -> None:
+    made = [row.model_copy(update={"split": "train"}) if row.split == "test" else row for row in split_rows()]
+    found = check("splits", made)
+    assert (found.passed, found.found) == (False, "train 32, validation 16")
+
+
+def test_a_row_without_a_split_among_rows_with_one_fails() -> None:
+    made = split_rows()
+    with_columns(made, 0, split=None)
+    found = check("splits", made)
+    assert not found.passed
+    assert "no split 1" in found.found
+
+
+def test_a_leak_is_named() -> None:
+    made = split_rows()
+    for at in (3, 7):
+        with_columns(made, at, group="session 1", id=f"id-{at}")
+    found = check("leaks between splits", made)
+    assert (found.passed, found.found, found.rows) == (False, "1 pairs", ("id-3 ~ id-7",))

@@ -1,0 +1,163 @@
+"""Splits: what belongs together stays together, and the shares come out right."""
+
+import random
+from collections import Counter
+from itertools import combinations
+
+import pytest
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
+
+from asif_data.duplicates import near_duplicates
+from asif_data.errors import AsifError
+from asif_data.labels import MARKS
+from asif_data.rows import SPLITS, Row
+from asif_data.splits import assign_splits, leaks, linked_groups
+
+TURN = "He just packs his bag and goes."
+
+
+def text(number: int) -> str:
+    """A text like no other."""
+    return " ".join("".join(random.Random(100 * number + word).choices("abcdefghij", k=6)) for word in range(5))
+
+
+def rows(per_label: int, **columns: object) -> list[Row]:
+    marks = [mark for mark in MARKS for _ in range(per_label)]
+    return [Row.model_validate({"text": text(i), "label": mark} | columns) for i, mark in enumerate(marks)]
+
+
+def linked(a: dict[str, str], b: dict[str, str]) -> bool:
+    first, second = linked_groups([Row.model_validate({"text": text(i)} | part) for i, part in enumerate([a, b])])
+    return first == second
+
+
+def test_rows_of_one_group_are_linked() -> None:
+    assert linked({"group": "session 1"}, {"group": "session 1"})
+    assert not linked({"group": "session 1"}, {"group": "session 2"})
+
+
+def test_rows_without_group_or_context_are_not_linked() -> None:
+    assert not linked({}, {})
+
+
+def test_rows_that_answer_one_client_turn_are_linked() -> None:
+    assert linked({"context": TURN}, {"context": TURN})
+
+
+def test_case_and_spacing_make_no_new_client_turn() -> None:
+    assert linked({"context": TURN}, {"context": f"  {TURN.upper()}\n"})
+
+
+def test_a_short_client_turn_links_nothing() -> None:
+    assert not linked({"context": "Yeah, I guess so."}, {"context": "Yeah, I guess so."})
+
+
+def test_near_duplicate_texts_are_linked() -> None:
+    assert linked(
+        {"text": "You feel alone, even with everyone there."}, {"text": "you feel alone even with everyone there"}
+    )
+
+
+def test_a_group_and_a_client_turn_of_one_name_are_not_linked() -> None:
+    assert not linked({"group": TURN.lower()}, {"context": TURN})
+
+
+def test_links_chain() -> None:
+    chain = [
+        Row(text=text(0), group="a"),
+        Row(text=text(1), group="a", context=TURN),
+        Row(text=text(2), context=TURN),
+        Row(text=text(2) + "!", group="b"),
+        Row(text=text(3), group="b"),
+        Row(text=text(4), group="c"),
+    ]
+    groups = linked_groups(chain)
+    assert len(set(groups[:5])) == 1
+    assert groups[5] != groups[0]
+
+
+def test_the_shares_are_80_10_10_within_each_label() -> None:
+    made = rows(50)
+    shares = Counter((row.label, split) for row, split in zip(made, assign_splits(made), strict=True))
+    assert shares == {(mark, split): 40 if split == "train" else 5 for mark in MARKS for split in SPLITS}
+
+
+def test_one_seed_gives_one_split_and_another_seed_another() -> None:
+    made = rows(20)
+    assert assign_splits(made, 1) == assign_splits(made, 1)
+    assert assign_splits(made, 1) != assign_splits(made, 2)
+
+
+def test_three_groups_of_a_label_reach_all_three_splits() -> None:
+    made = rows(3)
+    found = {(row.label, split) for row, split in zip(made, assign_splits(made), strict=True)}
+    assert found == {(mark, split) for mark in MARKS for split in SPLITS}
+
+
+def test_splits_that_every_row_carries_are_kept() -> None:
+    made = [row.model_copy(update={"split": "test" if i else "train"}) for i, row in enumerate(rows(1))]
+    assert assign_splits(made) == ["train", "test", "test", "test"]
+
+
+def test_splits_that_some_rows_carry_are_refused() -> None:
+    made = [*rows(3, split="train"), *rows(3)]
+    with pytest.raises(AsifError, match="for every row or for none, found 12 of 24 rows with one"):
+        assign_splits(made)
+
+
+def test_a_label_with_too_few_groups_is_named_with_what_to_do() -> None:
+    made = [*rows(5), *(Row(text=text(100 + i), label="rare", group="one session") for i in range(9))]
+    with pytest.raises(AsifError, match="at least 3 groups of rows with label 'rare' to split, found 1; add rows"):
+        assign_splits(made)
+
+
+@st.composite
+def linked_rows(draw: st.DrawFn) -> list[Row]:
+    def maybe(values: list[str]) -> str | None:
+        return draw(st.sampled_from(values)) if draw(st.booleans()) else None
+
+    made = []
+    for row in rows(draw(st.integers(5, 10))):
+        copied = draw(st.none() | st.integers(0, len(made) - 1)) if made and draw(st.integers(0, 4)) == 0 else None
+        columns = {
+            "text": row.text if copied is None else made[copied].text.upper() + "!",
+            "group": maybe([f"session {n}" for n in range(12)]),
+            "context": maybe([f"{TURN} For the {n}th time." for n in range(12)] + ["Yeah."]),
+        }
+        made.append(row.model_copy(update=columns))
+    return made
+
+
+@settings(deadline=None, max_examples=40)
+@given(linked_rows(), st.integers(0, 2**32 - 1))
+def test_what_is_linked_is_never_split(made: list[Row], seed: int) -> None:
+    try:
+        splits = assign_splits(made, seed)
+    except AsifError:  # the links left a label with fewer than three groups
+        reject()
+    assert set(splits) <= set(SPLITS)
+    alike = set(near_duplicates([row.text for row in made]))
+    for (i, a), (j, b) in combinations(enumerate(made), 2):
+        same_turn = a.context == b.context and a.context not in (None, "Yeah.")
+        if (a.group and a.group == b.group) or same_turn or (i, j) in alike:
+            assert splits[i] == splits[j]
+    assert leaks([row.model_copy(update={"split": split}) for row, split in zip(made, splits, strict=True)]) == []
+
+
+def test_linked_rows_on_two_sides_leak() -> None:
+    made = [
+        Row(text=text(0), group="a", split="train"),
+        Row(text=text(1), group="b", split="test"),
+        Row(text=text(2), group="a", split="test"),
+        Row(text=text(1).upper(), group="c", split="validation"),
+    ]
+    assert leaks(made) == [(0, 2), (1, 3)]
+
+
+def test_linked_rows_on_one_side_do_not_leak() -> None:
+    assert leaks([Row(text=text(i), group="a", split="test") for i in range(3)]) == []
+
+
+def test_a_row_without_a_split_does_not_leak() -> None:
+    assert leaks([Row(text=text(0), group="a", split="train"), Row(text=text(1), group="a")]) == []

@@ -1,0 +1,95 @@
+from pathlib import Path
+
+import pytest
+from asif_data.errors import AsifError
+from asif_serve.settings import Settings, read_settings
+
+
+def test_the_defaults_serve_the_current_model_on_this_machine_only():
+    settings = read_settings()
+    assert (settings.model, settings.host, settings.port) == (Path("models/current"), "127.0.0.1", 8000)
+    assert settings.keys == []
+    settings.check_binding()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "field", "expected"),
+    [
+        ("ASIF_MODEL", "elsewhere/one", "model", Path("elsewhere/one")),
+        ("ASIF_HOST", "::1", "host", "::1"),
+        ("ASIF_PORT", "0", "port", 0),
+        ("ASIF_API_KEYS", "one,two", "keys", ["one", "two"]),
+        ("ASIF_THREADS", "3", "threads", 3),
+        ("ASIF_MAX_ROWS", "4", "max_rows", 4),
+        ("ASIF_MAX_EXPLAINED", "5", "max_explained", 5),
+        ("ASIF_MAX_CHARACTERS", "6", "max_characters", 6),
+        ("ASIF_MAX_BODY", "7", "max_body", 7),
+        ("ASIF_QUEUE_ROWS", "8", "queue_rows", 8),
+        ("ASIF_DOCS", "false", "docs", False),
+    ],
+)
+def test_a_variable_sets_its_field(monkeypatch, variable, value, field, expected):
+    monkeypatch.setenv(variable, value)
+    assert getattr(read_settings(), field) == expected
+
+
+def test_every_field_says_what_it_is():
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_variables_of_others_do_not_matter(monkeypatch):
+    monkeypatch.setenv("ASIF_SOMETHING_ELSE", "1")
+    monkeypatch.setenv("PORT", "1")
+    assert read_settings().port == 8000
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("ASIF_PORT", "http"),
+        ("ASIF_PORT", "65536"),
+        ("ASIF_PORT", "-1"),
+        ("ASIF_THREADS", "0"),
+        ("ASIF_MAX_ROWS", "0"),
+        ("ASIF_MAX_EXPLAINED", "many"),
+        ("ASIF_MAX_CHARACTERS", "1.5"),
+        ("ASIF_MAX_BODY", ""),
+        ("ASIF_QUEUE_ROWS", "-2"),
+        ("ASIF_DOCS", "perhaps"),
+    ],
+)
+def test_a_bad_variable_is_named(monkeypatch, variable, value):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(AsifError, match=rf"^{variable}: .+\.$"):
+        read_settings()
+
+
+def test_all_bad_variables_are_named_at_once(monkeypatch):
+    monkeypatch.setenv("ASIF_PORT", "http")
+    monkeypatch.setenv("ASIF_DOCS", "perhaps")
+    with pytest.raises(AsifError) as caught:
+        read_settings()
+    assert [line.split(":")[0] for line in str(caught.value).splitlines()] == ["ASIF_PORT", "ASIF_DOCS"]
+
+
+@pytest.mark.parametrize(
+    ("value", "keys"),
+    [("", []), (" , ,", []), ("one", ["one"]), (" one , two ", ["one", "two"]), ("one,,two,", ["one", "two"])],
+)
+def test_keys_are_separated_by_commas(value, keys):
+    assert Settings(api_keys=value).keys == keys
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "localhost"])
+def test_loopback_needs_no_keys(host):
+    Settings(host=host).check_binding()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "10.0.0.1", "example.org", "localhost.example", ""])
+def test_other_addresses_need_keys(host):
+    with pytest.raises(AsifError, match=r"^ASIF_HOST: .*ASIF_API_KEYS") as caught:
+        Settings(host=host).check_binding()
+    assert repr(host) in str(caught.value)
+    with pytest.raises(AsifError):
+        Settings(host=host, api_keys=" , ").check_binding()
+    Settings(host=host, api_keys="one").check_binding()
