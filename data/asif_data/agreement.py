@@ -8,8 +8,7 @@ from asif_data.rows import Row
 
 
 def alpha(rows: Sequence[Row], label: str | None = None) -> float | None:
-    """
-    Krippendorff's alpha (nominal) over the rows with at least two votes.
+    """Krippendorff's alpha (nominal) over the rows with at least two votes.
 
     With `label`, every vote is reduced to "this label or another" first. 1 is perfect agreement, 0 is
     chance. None where it is not defined: fewer than two rows, or no disagreement possible.

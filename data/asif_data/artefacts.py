@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
+from threadpoolctl import threadpool_limits
 
 from asif_data.labels import NONE
 from asif_data.rows import Row
@@ -20,8 +21,7 @@ _FOLDS = 5
 
 
 def cramers_v(a: Sequence[Hashable], b: Sequence[Hashable]) -> float:
-    """
-    Association of two categorical columns, 0 (independent) to 1, corrected for the bias of small tables.
+    """Association of two categorical columns, 0 (independent) to 1, corrected for the bias of small tables.
 
     Source: Bergsma (2013), A bias-correction for Cramér's V and Tschuprow's T.
     """
@@ -41,8 +41,7 @@ def cramers_v(a: Sequence[Hashable], b: Sequence[Hashable]) -> float:
 
 
 def lexical_predictions(texts: Sequence[str], labels: Sequence[str], groups: Sequence[str]) -> np.ndarray:
-    """
-    What TF-IDF with logistic regression says of each row when its group is held out, labels of shape (rows,).
+    """What TF-IDF with logistic regression says of each row when its group is held out, labels of shape (rows,).
 
     Five folds, stratified by label. Needs at least five groups of each label.
     """
@@ -50,12 +49,20 @@ def lexical_predictions(texts: Sequence[str], labels: Sequence[str], groups: Seq
         TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2), LogisticRegression(C=10.0, max_iter=2000)
     )
     folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=0)
-    return np.asarray(cross_val_predict(model, list(texts), list(labels), groups=list(groups), cv=folds))
+    with threadpool_limits(1):  # the problems are small: more threads only wait for each other
+        return np.asarray(cross_val_predict(model, list(texts), list(labels), groups=list(groups), cv=folds))
+
+
+def can_hold_out(rows: Sequence[Row]) -> bool:
+    """Whether there are labels to tell apart and enough groups of each to hold some out."""
+    groups: dict[str, set[str]] = {}
+    for i, row in enumerate(rows):
+        groups.setdefault(str(row.label), set()).add(_group(row, i))
+    return len(groups) > 1 and min(map(len, groups.values())) >= _FOLDS
 
 
 def client_only_macro_f1(rows: Sequence[Row]) -> float:
-    """
-    Macro-F1 of the labels from the client's turn alone, over rows in scope that have one.
+    """Macro-F1 of the labels from the client's turn alone, over rows in scope that have one.
 
     About one over the number of labels if the client's turn gives nothing away.
     """
@@ -81,8 +88,7 @@ def overlap(texts: Sequence[str]) -> float:
 
 
 def lexical_contrast(rows: Sequence[Row]) -> tuple[float, float]:
-    """
-    How far words alone go on contrast sets: share of members right, and of sets with every member right.
+    """How far words alone go on contrast sets: share of members right, and of sets with every member right.
 
     From TF-IDF over utterance and context with each group held out; both 0..1.
     """

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from asif_data.artefacts import client_only_macro_f1, contrast_sets, cramers_v, lexical_contrast, overlap
+from asif_data.artefacts import can_hold_out, client_only_macro_f1, contrast_sets, cramers_v, lexical_contrast, overlap
 from asif_data.duplicates import near_duplicates
 from asif_data.labels import NONE
 from asif_data.rows import SPLITS, Row
@@ -40,7 +40,7 @@ def check_rows(rows: Sequence[Row]) -> list[Check]:
         checks += [_splits(rows), _leaks(rows)]
     if _has(rows, "register"):
         checks.append(_registers(rows))
-    if contrast_sets(rows):
+    if any(len(members) > 1 for members in contrast_sets(rows).values()):
         checks.append(_contrast_sets(rows))
     if len(rows) >= _ENOUGH:
         checks += _artefacts(rows)
@@ -52,10 +52,10 @@ def _has(rows: Sequence[Row], column: str) -> bool:
 
 
 def _artefacts(rows: Sequence[Row]) -> list[Check]:
-    checks = [_client_only(rows)] if _has(rows, "context") else []
+    checks = [_client_only(rows)] if can_hold_out([row for row in rows if row.label != NONE and row.context]) else []
     if _has(rows, "topic"):
         checks.append(_topics(rows))
-    if contrast_sets(rows):
+    if contrast_sets(rows) and can_hold_out(rows):
         checks.append(_lexical(rows))
     return checks
 

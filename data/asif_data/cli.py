@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from asif_data.agreement import alpha
@@ -39,7 +40,7 @@ def check(paths: Paths, as_json: AsJson = False) -> None:
     else:
         table = Table("check", "found", "expected", "", title=f"{len(rows)} rows, every one valid")
         for c in checks:
-            table.add_row(c.name, c.found, c.expected, "[green]ok[/]" if c.passed else "[red]failed[/]")
+            table.add_row(c.name, escape(c.found), c.expected, "[green]ok[/]" if c.passed else "[red]failed[/]")
         out.print(table)
         for c in checks:
             for pair in () if c.passed else c.rows:
@@ -54,10 +55,13 @@ def split(
     seed: Annotated[int, typer.Option(help="Seed of the shuffle.")] = 0,
 ) -> None:
     """Give each row a split: 80/10/10, by label, with groups and near-duplicates kept together."""
+    if out_file.suffix != ".jsonl" or not out_file.parent.is_dir():
+        raise AsifError(f"--out: expected a .jsonl file in a folder that exists, found {str(out_file)!r}.")
     rows = _read(paths)
     names = assign_splits(rows, seed)
     write_rows(out_file, [row.model_copy(update={"split": name}) for row, name in zip(rows, names, strict=True)])
-    out.print(f"{out_file}: {', '.join(f'{name} {names.count(name)}' for name in sorted(set(names)))}")
+    counts = ", ".join(f"{name} {names.count(name)}" for name in sorted(set(names)))
+    out.print(f"{out_file}: {counts}", markup=False)
 
 
 @app.command()
@@ -79,7 +83,7 @@ def agreement(paths: Paths, as_json: AsJson = False) -> None:
         return
     table = Table("over", "rows", "alpha", title="Agreement (Krippendorff's alpha, nominal)")
     for name, n, value in lines:
-        table.add_row(name, str(n), "not defined" if value is None else f"{value:.3f}")
+        table.add_row(escape(name), str(n), "not defined" if value is None else f"{value:.3f}")
     out.print(table)
 
 

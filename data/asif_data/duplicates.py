@@ -11,7 +11,7 @@ _PERMUTATIONS = 128
 
 def shingles(text: str) -> frozenset[str]:
     """The character five-grams of a text after lower-casing and dropping punctuation."""
-    plain = " ".join(re.findall(r"\w+", text.lower()))
+    plain = " ".join(re.findall(r"\w+", text.lower())) or text.strip()
     return frozenset(plain[i : i + 5] for i in range(max(1, len(plain) - 4)))
 
 
@@ -21,8 +21,7 @@ def jaccard(a: frozenset[str], b: frozenset[str]) -> float:
 
 
 def near_duplicates(texts: Sequence[str], threshold: float = THRESHOLD) -> list[tuple[int, int]]:
-    """
-    Pairs (i, j), i < j, whose five-grams overlap by a Jaccard of at least `threshold`.
+    """Pairs (i, j), i < j, whose five-grams overlap by a Jaccard of at least `threshold`.
 
     MinHash with locality-sensitive hashing proposes the pairs (Broder 1997; Leskovec et al., Mining
     of Massive Datasets, chapter 3), at a lower threshold so that few are missed; each is then verified.

@@ -1,5 +1,4 @@
-"""
-The model directory: its files, its manifest, and which one is in service.
+"""The model directory: its files, its manifest, and which one is in service.
 
 A directory is whole or it is not there. Its files are written first, the manifest that names and hashes
 them last, and the finished directory is renamed into place. Loading verifies every hash.
@@ -31,6 +30,7 @@ ONNX_FP32 = "onnx/model.onnx"
 ONNX_INT8 = "onnx/model_int8.onnx"
 CURRENT = "current"
 PROMOTIONS = "promotions.jsonl"
+FIGURES = "figures"
 # Evaluation adds these beside the manifest, after it.
 _LATER = {MANIFEST, REPORT, CARD}
 
@@ -93,7 +93,8 @@ class Manifest(BaseModel):
 
     @model_validator(mode="after")
     def _forms_are_hashed(self) -> "Manifest":
-        missing = [form.file for form in self.forms if form.file not in self.sha256]
+        needed = [CONFIG, WEIGHTS, TOKENIZER, *(form.file for form in self.forms)]
+        missing = [name for name in needed if name not in self.sha256]
         if missing:
             raise ValueError(f"expected a hash for {', '.join(missing)}, found none")
         return self
@@ -117,7 +118,8 @@ class ModelDirectory:
             report = json.loads((self.path / REPORT).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        return report if report.get("manifest_sha256") == self.manifest_sha256 else None
+        told = report.get("manifest_sha256") if isinstance(report, dict) else None
+        return report if told == self.manifest_sha256 else None
 
 
 def sha256(path: str | Path) -> str:
@@ -130,7 +132,12 @@ def hash_files(directory: Path) -> dict[str, str]:
     """SHA-256 of every file in a directory, by its path inside, the manifest and later files left out."""
     files = sorted(p for p in directory.rglob("*") if p.is_file())
     names = {p.relative_to(directory).as_posix(): p for p in files}
-    return {name: sha256(p) for name, p in names.items() if name not in _LATER}
+    return {name: sha256(p) for name, p in names.items() if not _comes_later(name)}
+
+
+def _comes_later(name: str) -> bool:
+    """Whether a file may lie in a model directory without standing in the manifest."""
+    return name in _LATER or name.startswith((f"{FIGURES}/", "."))
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -149,8 +156,7 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
 
 
 def load(path: str | Path) -> ModelDirectory:
-    """
-    Verify a model directory and return it.
+    """Verify a model directory and return it.
 
     Raises AsifError that names the file which is missing, changed, not in the manifest, or of an
     unknown version.
@@ -161,9 +167,16 @@ def load(path: str | Path) -> ModelDirectory:
         raise AsifError(f"{path}: expected a model directory with {MANIFEST}, found none; train one with `make train`.")
     text = file.read_bytes()
     manifest = _parse(file, text)
+    _verify(path, manifest)
+    return ModelDirectory(path, manifest, hashlib.sha256(text).hexdigest())
+
+
+def _verify(path: Path, manifest: Manifest) -> None:
+    """Hold every file against the manifest, and the manifest against every file."""
+    file = path / MANIFEST
     for name, expected in manifest.sha256.items():
         target = path / name
-        if not target.resolve().is_relative_to(path):
+        if "\0" in name or not target.resolve().is_relative_to(path):
             raise AsifError(f"{file}: expected files inside the model directory, found {name!r}.")
         if not target.is_file():
             raise AsifError(f"{target}: expected this file of the model, found it missing; publish the model again.")
@@ -171,13 +184,16 @@ def load(path: str | Path) -> ModelDirectory:
             raise AsifError(
                 f"{target}: expected SHA-256 {expected[:12]}..., found a changed file; publish the model again."
             )
-    return ModelDirectory(path, manifest, hashlib.sha256(text).hexdigest())
+    for target in path.rglob("*"):
+        name = target.relative_to(path).as_posix()
+        if target.is_file() and name not in manifest.sha256 and not _comes_later(name):
+            raise AsifError(f"{target}: expected only files that {MANIFEST} names, found this one; remove it.")
 
 
 def _parse(file: Path, text: bytes) -> Manifest:
     try:
         raw = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise AsifError(f"{file}: expected JSON, found a broken file; publish the model again.") from None
     if not isinstance(raw, dict) or raw.get("schema_version") != SCHEMA_VERSION:
         found = raw.get("schema_version") if isinstance(raw, dict) else type(raw).__name__
@@ -204,17 +220,18 @@ def current(models: str | Path) -> Path | None:
 
 
 def promote(models: str | Path, version: str, reason: str) -> ModelDirectory:
-    """
-    Verify `models/version`, move `models/current` to it atomically, and append to the promotion log.
+    """Verify `models/version`, move `models/current` to it atomically, and append to the promotion log.
 
     Raises AsifError, with the link untouched, if the directory does not verify.
     """
     models = Path(models)
+    if not version or Path(version).name != version or version == CURRENT:
+        raise AsifError(f"{models}: expected the name of a version in this folder, found {version!r}.")
     model = load(models / version)
     before = current(models)
     link = models / f".{CURRENT}.{os.getpid()}"
     link.unlink(missing_ok=True)
-    link.symlink_to(model.path.name)
+    link.symlink_to(version)
     link.replace(models / CURRENT)
     entry = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -18,6 +18,7 @@ from asif_data.labels import MARKS
 SPLITS = ("train", "validation", "test")
 MAX_CHARACTERS = 20_000
 FORMATS = (".jsonl", ".csv", ".tsv", ".parquet")
+_TELLABLE = 32
 
 
 class Vote(BaseModel):
@@ -29,8 +30,7 @@ class Vote(BaseModel):
 
 
 class Row(BaseModel):
-    """
-    One counselor utterance with what is known of it. Unknown columns are kept.
+    """One counselor utterance with what is known of it. Unknown columns are kept.
 
     `text` is the counselor's utterance and `context` the client's utterance before it. Rows of one
     `group` share a split. `votes` holds every annotator's label; `contested` says that they differ.
@@ -93,8 +93,7 @@ class BadRows(AsifError):
 
 
 def read_rows(paths: Iterable[str | Path], *, marks: Sequence[str] = MARKS, labelled: bool = True) -> list[Row]:
-    """
-    Read and validate rows from JSONL, CSV, TSV or Parquet files.
+    """Read and validate rows from JSONL, CSV, TSV or Parquet files.
 
     `marks` are the labels that may occur. With `labelled`, a row without a label is bad.
     Raises BadRows that names all bad rows of all files, and AsifError for a file that cannot be
@@ -107,14 +106,13 @@ def read_rows(paths: Iterable[str | Path], *, marks: Sequence[str] = MARKS, labe
         before = len(rows) + len(errors)
         for line, record in _records(path, errors):
             row = _validate(path, line, record, marks, labelled, errors)
-            if row is None:
-                continue
-            if row.id is not None and row.id in ids:
-                message = f"expected an id of its own, found {row.id!r}, which {ids[row.id]} has already"
-                errors.append(RowError(path, line, "id", message))
-            elif row.id is not None:
-                ids[row.id] = f"{path}:{line}"
-            rows.append(row)
+            if isinstance(name := record.get("id"), str):
+                if name in ids:
+                    message = f"expected an id of its own, found {_quoted(name)}, which {ids[name]} has already"
+                    errors.append(RowError(path, line, "id", message))
+                ids.setdefault(name, f"{path}:{line}")
+            if row is not None:
+                rows.append(row)
         if before == len(rows) + len(errors):
             raise AsifError(f"{path}: expected at least one row, found none.")
     if errors:
@@ -126,10 +124,15 @@ def write_rows(path: str | Path, rows: Iterable[Row]) -> None:
     """Write rows as JSONL through a temporary file, so that `path` is whole or untouched."""
     path = Path(path)
     partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        for row in rows:
-            file.write(json.dumps(row.model_dump(), ensure_ascii=False) + "\n")
-    partial.replace(path)
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            for row in rows:
+                file.write(json.dumps(row.model_dump(), ensure_ascii=False, default=str) + "\n")
+        partial.replace(path)
+    except OSError as error:
+        raise AsifError(f"{path}: expected a file that can be written, found: {error.strerror or error}.") from None
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def row_files(path: str | Path) -> list[Path]:
@@ -150,10 +153,15 @@ def _validate(
 ) -> Row | None:
     found = len(errors)
     row = None
+    for column, value in record.items():
+        if column not in ("text", "context") and not _is_unicode(value):
+            errors.append(
+                RowError(path, line, column, "expected text that UTF-8 can hold, found half of a surrogate pair")
+            )
     if "text" not in record:
         close = difflib.get_close_matches("text", [str(k) for k in record], 1, 0.5)
-        hint = f" (did you mean {close[0]!r} to be text?)" if close else ""
-        columns = ", ".join(map(str, record)) or "none"
+        hint = f" (did you mean {_quoted(close[0])} to be text?)" if close else ""
+        columns = ", ".join(_quoted(str(k)) for k in record) or "none"
         errors.append(RowError(path, line, "text", f"expected this column, found the columns {columns}{hint}"))
     else:
         try:
@@ -176,7 +184,20 @@ def _check_mark(path: Path, line: int, column: str, value: str, marks: Sequence[
     if value not in marks:
         close = difflib.get_close_matches(value.lower(), marks, 1)
         hint = f" (did you mean {close[0]!r}?)" if close else ""
-        errors.append(RowError(path, line, column, f"expected one of {', '.join(marks)}, found {value!r}{hint}"))
+        errors.append(RowError(path, line, column, f"expected one of {', '.join(marks)}, found {_quoted(value)}{hint}"))
+
+
+def _quoted(value: str) -> str:
+    """A short value as it is. A long one may be an utterance in the wrong column: only its length is told."""
+    return repr(value) if len(value) <= _TELLABLE and len(value.split()) <= 3 else f"a text of {len(value)} characters"
+
+
+def _is_unicode(value: Any) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _sentence(error: Any) -> str:
@@ -192,7 +213,7 @@ def _records(path: Path, errors: list[RowError]) -> Iterator[tuple[int, dict[str
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise AsifError(
-            f"{path}: expected a file ending in {', '.join(FORMATS)}, found {path.suffix or 'no ending'!r}."
+            f"{path}: expected a file ending in {', '.join(FORMATS)}, found {repr(path.suffix) if path.suffix else 'no ending'}."
         )
     try:
         yield from reader(path, errors)
@@ -237,7 +258,7 @@ def _csv(path: Path, errors: list[RowError]) -> Iterator[tuple[int, dict[str, An
             if not values:
                 continue
             if header is None:
-                header = [name.strip() for name in values]
+                header = _unrepeated(path, [name.strip() for name in values])
             elif len(values) != len(header):
                 errors.append(RowError(path, line, "row", f"expected {len(header)} values, found {len(values)}"))
             else:
@@ -248,20 +269,32 @@ def _from_cells(cells: dict[str, str]) -> dict[str, Any]:
     """An empty cell means no value; `votes` is JSON inside its cell."""
     record: dict[str, Any] = {k: v if v != "" else None for k, v in cells.items()}
     if isinstance(record.get("votes"), str):
-        with contextlib.suppress(ValueError):  # broken JSON stays text, which the row's own check then names
+        with contextlib.suppress(
+            ValueError, RecursionError
+        ):  # broken JSON stays text, which the row's own check then names
             record["votes"] = json.loads(record["votes"])
     if record.get("text", "") is None:
         record["text"] = ""
     return record
 
 
+def _unrepeated(path: Path, names: list[str]) -> list[str]:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise AsifError(f"{path}: expected each column once, found {', '.join(map(_quoted, twice))} more than once.")
+    return names
+
+
 def _parquet(path: Path, errors: list[RowError]) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
         file = pyarrow.parquet.ParquetFile(path)
-    except pyarrow.ArrowException:
-        raise AsifError(f"{path}: expected a Parquet file, found something else under that name.") from None
-    number = 0
-    for batch in file.iter_batches():
-        for record in batch.to_pylist():
-            number += 1
-            yield number, record
+        _unrepeated(path, file.schema_arrow.names)
+        number = 0
+        for batch in file.iter_batches():
+            for record in batch.to_pylist():
+                number += 1
+                yield number, record
+    except (pyarrow.ArrowException, OSError):
+        raise AsifError(
+            f"{path}: expected a Parquet file, found a broken one or something else under that name."
+        ) from None

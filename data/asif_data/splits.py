@@ -1,8 +1,8 @@
 """Splits: rows that belong together stay on one side."""
 
+import warnings
 from collections.abc import Sequence
 
-import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
 from asif_data.duplicates import near_duplicates
@@ -11,12 +11,12 @@ from asif_data.rows import Row
 
 # A client turn this short ("Yeah.", "I guess so.") says nothing about whose conversation it is from.
 _TELLING_WORDS = 6
-_FOLDS = 10
+# Tenths where every tenth can hold every label, else larger parts.
+_FOLDS = (10, 8, 6, 5, 4, 3)
 
 
 def linked_groups(rows: Sequence[Row]) -> list[int]:
-    """
-    A number for each row; rows with one number must share a split.
+    """A number for each row; rows with one number must share a split.
 
     Linked are rows of one `group`, rows that answer the same telling client turn, and rows whose
     texts are near-duplicates.
@@ -43,10 +43,9 @@ def linked_groups(rows: Sequence[Row]) -> list[int]:
 
 
 def assign_splits(rows: Sequence[Row], seed: int = 0) -> list[str]:
-    """
-    A split for each row: about 80 % train, 10 % validation, 10 % test, stratified by label.
+    """A split for each row: about 80 % train, 10 % validation, 10 % test, stratified by label.
 
-    Where a label has fewer than ten groups, validation and test get one group of it each. Rows that carry a `split` all keep theirs; giving one to some rows only is an error. Uses
+    Where labels are rare, validation and test are made larger until each holds every label. Rows that carry a `split` all keep theirs; giving one to some rows only is an error. Uses
     scikit-learn's StratifiedGroupKFold over `linked_groups`.
     """
     given = [row.split for row in rows if row.split]
@@ -58,19 +57,32 @@ def assign_splits(rows: Sequence[Row], seed: int = 0) -> list[str]:
         return given
     groups = linked_groups(rows)
     labels = [str(row.label) for row in rows]
-    groups_with = {label: len({g for g, name in zip(groups, labels, strict=True) if name == label}) for label in labels}
-    rarest = min(groups_with, key=lambda label: groups_with[label])
-    if groups_with[rarest] < 3:
-        raise AsifError(
-            f"expected at least 3 groups of rows with label {rarest!r} to split, found {groups_with[rarest]}; "
-            "add rows or give each row a split."
-        )
-    folds = StratifiedGroupKFold(min(_FOLDS, groups_with[rarest]), shuffle=True, random_state=seed)
-    names = np.full(len(rows), "train", dtype=object)
-    parts = [part for _, part in folds.split(labels, labels, groups)]
-    names[parts[0]] = "test"
-    names[parts[1]] = "validation"
-    return [str(name) for name in names]
+    for count in _FOLDS:
+        whole = [part for part in _folds(labels, groups, count, seed) if {labels[i] for i in part} == set(labels)]
+        if len(whole) > 2 or (len(whole) == 2 and count == 3):
+            return [_side(i, set(whole[0]), set(whole[1])) for i in range(len(rows))]
+    counts = {label: len({g for g, name in zip(groups, labels, strict=True) if name == label}) for label in labels}
+    rarest = min(counts, key=lambda label: counts[label])
+    raise AsifError(
+        f"expected groups of every label for each of the three splits, found {counts[rarest]} groups with {rarest!r}; "
+        "add rows or give each row a split."
+    )
+
+
+def _folds(labels: Sequence[str], groups: Sequence[int], count: int, seed: int) -> list[list[int]]:
+    if len(set(groups)) < count or len(labels) < count:
+        return []
+    folds = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a label is rarer than the folds is dealt with by the caller
+        try:
+            return [part.tolist() for _, part in folds.split(labels, labels, groups)]
+        except ValueError:  # every label is rarer than the folds
+            return []
+
+
+def _side(row: int, test: set[int], validation: set[int]) -> str:
+    return "test" if row in test else "validation" if row in validation else "train"
 
 
 def leaks(rows: Sequence[Row]) -> list[tuple[int, int]]:

@@ -181,10 +181,12 @@ def _add_operation(app: FastAPI) -> None:
         """Prometheus text format."""
         return PlainTextResponse(service.telemetry.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    @app.get("/", include_in_schema=False)
-    async def root() -> RedirectResponse:
-        """The documentation, until there is a page."""
-        return RedirectResponse("/docs")
+    if app.docs_url:
+
+        @app.get("/", include_in_schema=False)
+        async def root() -> RedirectResponse:
+            """The documentation, until there is a page."""
+            return RedirectResponse("/docs")
 
 
 def _document(app: FastAPI) -> None:

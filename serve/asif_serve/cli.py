@@ -1,6 +1,7 @@
 """`asif-serve`: the server."""
 
 import os
+import socket
 import sys
 from typing import Annotated
 
@@ -27,16 +28,19 @@ def serve(port: Annotated[int | None, typer.Option(help="Overrides ASIF_PORT.", 
         settings = settings.model_copy(update={"port": port})
     settings.check_binding()
     predictor = load_predictor(settings.model)
-    config = uvicorn.Config(
-        create_app(settings, predictor),
-        host=settings.host,
-        port=settings.port,
-        log_level="warning",
-        server_header=False,
-    )
-    _Announcing(
-        config, f"{predictor.model.manifest.name} {predictor.model.manifest.version} ({predictor.form.file})"
-    ).run()
+    config = uvicorn.Config(create_app(settings, predictor), log_level="warning", server_header=False)
+    what = f"{predictor.model.manifest.name} {predictor.model.manifest.version} ({predictor.form.file})"
+    _Announcing(config, what).run([_listen(settings)])
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """A socket on the address that the settings name. Raises AsifError if it is taken or not this machine's."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except OSError as error:
+        where = f"{settings.host}:{settings.port}"
+        raise AsifError(f"ASIF_HOST, ASIF_PORT: expected a free address, found {where}: {error.strerror}.") from None
 
 
 class _Announcing(uvicorn.Server):

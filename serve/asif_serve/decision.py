@@ -33,8 +33,7 @@ class Decision:
 
 
 def scores_of(logits: np.ndarray, temperature: float) -> np.ndarray:
-    """
-    Calibrated probabilities over the labels, shape (rows, labels), each row summing to 1.
+    """Calibrated probabilities over the labels, shape (rows, labels), each row summing to 1.
 
     Temperature scaling (Guo et al. 2017, On Calibration of Modern Neural Networks).
     """
@@ -42,8 +41,7 @@ def scores_of(logits: np.ndarray, temperature: float) -> np.ndarray:
 
 
 def energy_of(logits: np.ndarray) -> np.ndarray:
-    """
-    Log-sum-exp of the logits, shape (rows,): the negative energy of Liu et al. (2020).
+    """Log-sum-exp of the logits, shape (rows,): the negative energy of Liu et al. (2020).
 
     The loss pins the logit of "none of them" at zero, so before calibration sigmoid(energy) is the
     probability that some label applies.
@@ -57,8 +55,7 @@ def in_scope_of(logits: np.ndarray, scope: ScopeCalibration) -> np.ndarray:
 
 
 def decide(logits: np.ndarray, labels: tuple[str, ...], calibration: Calibration) -> list[Decision]:
-    """
-    Turn logits of shape (rows, labels) into decisions.
+    """Turn logits of shape (rows, labels) into decisions.
 
     `in_scope` below its threshold abstains as out_of_scope; otherwise a highest score below its
     threshold abstains as uncertain. The prediction set holds every label whose score reaches the

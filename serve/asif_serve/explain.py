@@ -1,6 +1,7 @@
 """Why: each clause judged by itself, and the words that moved the decision."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -8,9 +9,10 @@ from asif_data.encoding import Utterance
 from asif_serve.decision import Decision
 
 MAX_WORDS = 120
+MAX_CLAUSES = 40
 TOP_WORDS = 5
 # A clause ends at punctuation followed by space, or before a conjunction that turns the sentence.
-_BREAK = re.compile(r"(?<=[.!?;:,])\s+|\s+(?=(?:but|because|though|although|so that)\b)", re.IGNORECASE)
+_BREAK = re.compile(r"(?<=[.!?;:,])\s++|(?<!\s)\s++(?=(?:but|because|though|although|so that)\b)", re.IGNORECASE)
 _WORD = re.compile(r"\w+(?:['\u2019-]\w+)*")
 
 Judge = Callable[[Sequence[Utterance]], list[Decision]]
@@ -33,18 +35,22 @@ class Explanation:
 
 
 def clauses(text: str) -> list[Span]:
-    """Split a text into clauses of at least two words, in order; shorter pieces join the next one."""
-    spans, start = [], 0
-    ends = [match.span() for match in _BREAK.finditer(text)] + [(len(text), len(text))]
-    for end, following in ends:
-        last = end == len(text)
-        if len(_WORD.findall(text[start:end])) >= 2 or (last and not spans):
-            spans.append(Span(start, end))
-        elif last and spans and text[start:end].strip():
-            spans[-1] = Span(spans[-1].start, end)
-        elif not last:
-            continue
-        start = following
+    """Split a text into clauses of at least two words, in order; shorter pieces join the next one, the last the one before.
+
+    A text has 40 clauses at most: the last takes all that follows.
+    """
+    starts = [match.start() for match in _WORD.finditer(text)]
+    spans: list[Span] = []
+    start, seen = 0, 0
+    for match in _BREAK.finditer(text):
+        words_so_far = bisect_left(starts, match.start())
+        if words_so_far - seen >= 2 and len(spans) < MAX_CLAUSES - 1:
+            spans.append(Span(start, match.start()))
+            start, seen = match.end(), words_so_far
+    if len(starts) - seen >= 2 or not spans:
+        spans.append(Span(start, len(text)))
+    elif text[start:].strip():
+        spans[-1] = Span(spans[-1].start, len(text))
     return spans
 
 
@@ -59,8 +65,7 @@ def cost(text: str) -> int:
 
 
 def explain(utterance: Utterance, decision: Decision, judge: Judge) -> Explanation:
-    """
-    Explain a decision with the model itself.
+    """Explain a decision with the model itself.
 
     A word's weight is the drop in the decision's probability when the word is taken out (occlusion: Li et al.
     2016, Understanding Neural Networks through Representation Erasure); only drops count.

@@ -21,10 +21,6 @@ _HEADERS = (
 )
 
 
-class _TooLarge(Exception):
-    """The body grew over the limit while it was read."""
-
-
 class Guard:
     """Checks a request before anything reads it, and turns a crash into a plain 500."""
 
@@ -54,8 +50,6 @@ class Guard:
             await self._app(scope, self._limited(receive), send_marked)
         except Problem as problem:
             await problem.response()(scope, receive, send_marked)
-        except _TooLarge:
-            await self._too_large().response()(scope, receive, send_marked)
         except Exception as error:
             # The message of an exception may hold an utterance: only its kind and place are logged.
             where = "".join(traceback.format_tb(error.__traceback__))
@@ -95,7 +89,7 @@ class Guard:
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > self._max_body:
-                raise _TooLarge
+                raise self._too_large()
             return message
 
         return counted

@@ -13,8 +13,7 @@ from asif_serve.decision import Decision, decide
 
 
 class Predictor:
-    """
-    Answers utterances with one model. Safe to call from several threads at once.
+    """Answers utterances with one model. Safe to call from several threads at once.
 
     Rows run one at a time: an answer then never depends on what stands beside it, and on a CPU padding
     costs more than batching gains.
@@ -50,8 +49,7 @@ class Predictor:
 
 
 def open_session(file: Path, threads: int) -> onnxruntime.InferenceSession:
-    """
-    An ONNX Runtime session on the CPU with `threads` threads inside one run.
+    """An ONNX Runtime session on the CPU with `threads` threads inside one run.
 
     Raises AsifError if the file is not a model that ONNX Runtime can run.
     """

@@ -1,5 +1,6 @@
 """Errors over HTTP: one shape for all (RFC 9457), which never repeats what the caller sent."""
 
+import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
@@ -11,6 +12,16 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 MEDIA_TYPE = "application/problem+json"
+_FIELD = re.compile(r"(?!str$)[a-z_]+")
+
+
+# RFC 9110's names, which Python's own table has only since 3.13.
+_TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
+
+
+def title_of(status: int) -> str:
+    """The name of a status."""
+    return _TITLES.get(status) or HTTPStatus(status).phrase
 
 
 class FieldProblem(BaseModel):
@@ -30,27 +41,27 @@ class ProblemDetail(BaseModel):
     errors: list[FieldProblem] = []
 
 
-class Problem(Exception):
+class Problem(HTTPException):
     """Raised anywhere in a request to end it with an error."""
 
     def __init__(
         self, status: int, detail: str, *, errors: Sequence[FieldProblem] = (), headers: dict[str, str] | None = None
     ) -> None:
-        super().__init__(detail)
-        self.status, self.detail, self.errors, self.headers = status, detail, list(errors), headers
+        super().__init__(status, detail, headers)
+        self.errors = list(errors)
 
     def response(self) -> JSONResponse:
         """The HTTP response that tells it."""
         body = ProblemDetail(
-            title=HTTPStatus(self.status).phrase, status=self.status, detail=self.detail, errors=self.errors
+            title=title_of(self.status_code), status=self.status_code, detail=self.detail, errors=self.errors
         )
-        return JSONResponse(body.model_dump(), self.status, self.headers, MEDIA_TYPE)
+        return JSONResponse(body.model_dump(), self.status_code, self.headers, MEDIA_TYPE)
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """What an endpoint's OpenAPI entry says of its errors."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetail"}}}
-    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+    return {status: {"description": title_of(status), "content": content} for status in statuses}
 
 
 async def on_problem(request: Request, error: Exception) -> JSONResponse:
@@ -60,12 +71,12 @@ async def on_problem(request: Request, error: Exception) -> JSONResponse:
 
 
 async def on_http_error(request: Request, error: Exception) -> JSONResponse:
-    """Exception handler for what the framework itself refuses: unknown paths and methods."""
+    """Exception handler for what the framework itself refuses: unknown paths and methods, bodies it cannot read."""
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for HTTPException only
-    details = {
-        404: "There is nothing at this path; /docs lists the paths.",
-        405: "This path does not take this method.",
-    }
+    if error.status_code == 400:
+        field = FieldProblem(field="body", message="expected JSON in UTF-8")
+        return Problem(422, "The request body is not as expected; see errors.", errors=[field]).response()
+    details = {404: "There is nothing at this path.", 405: "This path does not take this method."}
     headers = dict(error.headers) if error.headers else None
     return Problem(
         error.status_code, details.get(error.status_code, "The request was refused."), headers=headers
@@ -81,13 +92,14 @@ async def on_invalid(request: Request, error: Exception) -> JSONResponse:
 
 
 def _field(location: Sequence[int | str], kind: str) -> str:
-    """The path inside the body. An unknown field's name is the caller's own word: it is left out."""
-    parts = [str(part) for part in location[1:]]
-    if kind == "json_invalid":
-        parts = []
+    """The path inside the body. An unknown field's name is the caller's own word: it is left out.
+
+    Where a field may have several forms, the validator names the form it tried in brackets or by its class: left out too.
+    """
+    parts = [] if kind == "json_invalid" else list(location[1:])
     if kind == "extra_forbidden":
         parts = parts[:-1]
-    return ".".join(parts) or "body"
+    return ".".join(str(part) for part in parts if isinstance(part, int) or _FIELD.fullmatch(part)) or "body"
 
 
 def _message(error: dict[str, Any]) -> str:

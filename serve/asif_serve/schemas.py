@@ -8,13 +8,20 @@ from asif_data.encoding import Utterance
 from asif_serve.decision import Decision, Reason
 
 
+def _is_unicode(value: str) -> str:
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError("expected text that UTF-8 can hold, found half of a surrogate pair")
+    return value
+
+
 def _has_words(value: str) -> str:
     if not value.strip():
         raise ValueError("expected words, found only white space")
     return value
 
 
-Text = Annotated[str, AfterValidator(_has_words)]
+AnyText = Annotated[str, AfterValidator(_is_unicode)]
+Text = Annotated[AnyText, AfterValidator(_has_words)]
 
 
 class Strict(BaseModel):
@@ -27,10 +34,10 @@ class UtteranceIn(Strict):
     """A counselor's utterance, with the client's utterance before it where it is known."""
 
     text: Text = Field(description="the counselor's utterance", examples=["It sounds like you felt utterly abandoned."])
-    context: str | None = Field(
+    context: AnyText | None = Field(
         None, description="the client's utterance before it", examples=["He left without a word."]
     )
-    id: str | None = Field(None, max_length=200, description="given back as it came")
+    id: AnyText | None = Field(None, max_length=200, description="given back as it came")
 
     def utterance(self) -> Utterance:
         """What the model reads."""
@@ -95,7 +102,7 @@ class TextPair(Strict):
     """One input of /predict with its context."""
 
     text: Text
-    text_pair: str | None = None
+    text_pair: AnyText | None = None
 
 
 class PredictParameters(Strict):
@@ -108,7 +115,7 @@ class PredictParameters(Strict):
 class PredictIn(Strict):
     """The text-classification task of the Inference API."""
 
-    inputs: Text | TextPair | list[Text | TextPair]
+    inputs: Text | TextPair | Annotated[list[Text | TextPair], Field(min_length=1)]
     parameters: PredictParameters | None = None
 
     def utterances(self) -> list[Utterance]:

@@ -13,21 +13,21 @@ _Out = TypeVar("_Out")
 
 
 class WorkQueue:
-    """
-    Runs work off the event loop.
+    """Runs work off the event loop.
 
-    A request is cut into slices, so that a large one lets small ones in between. When more than `limit` model
+    A request is cut into slices and has no more of them under way than there are threads, so that a large one lets
+    small ones in between. When more than `limit` model
     runs are waiting or under way, new work is refused with 429: the same rule for one row and for many.
     """
 
     def __init__(self, threads: int, limit: int) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="asif-work")
+        self._threads = threads
         self._limit = limit
         self.pending = 0
 
     async def map(self, function: Callable[[Sequence[_In]], list[_Out]], items: Sequence[_In], cost: int) -> list[_Out]:
-        """
-        `function` over slices of `items`, in order; `cost` is the number of model runs it takes.
+        """`function` over slices of `items`, in order; `cost` is the number of model runs it takes.
 
         Raises Problem 429 if the queue is full. A request larger than the whole queue is let in when it is empty.
         """
@@ -37,10 +37,20 @@ class WorkQueue:
         try:
             loop = asyncio.get_running_loop()
             slices = [items[i : i + _SLICE] for i in range(0, len(items), _SLICE)]
-            done = await asyncio.gather(*(loop.run_in_executor(self._pool, function, part) for part in slices))
+            turn = asyncio.Semaphore(self._threads)
+
+            async def run(part: Sequence[_In]) -> list[_Out]:
+                async with turn:
+                    return await loop.run_in_executor(self._pool, function, part)
+
+            # Every slice is waited for, also when one fails: the queue must not forget work that is under way.
+            done = await asyncio.gather(*map(run, slices), return_exceptions=True)
         finally:
             self.pending -= cost
-        return [result for part in done for result in part]
+        for part in done:
+            if isinstance(part, BaseException):
+                raise part
+        return [result for part in done if not isinstance(part, BaseException) for result in part]
 
     def close(self) -> None:
         """Finish what is under way and stop the threads."""

@@ -150,7 +150,7 @@ def test_split_may_write_over_what_it_read(run: Run, file: Path) -> None:
 
 def test_the_seed_decides_the_split(run: Run, file: Path) -> None:
     written = []
-    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+    for name, seed in (("a.jsonl", 1), ("b.jsonl", 1), ("c.jsonl", 2)):
         run("split", file, "--seed", str(seed), "--out", file.with_name(name))
         written.append(file.with_name(name).read_text())
     assert written[0] == written[1] != written[2]
@@ -161,7 +161,9 @@ def test_split_writes_nothing_where_it_cannot_split(run: Run, file: Path) -> Non
     out = file.with_name("split.jsonl")
     ended = run("split", file, "--out", out)
     assert ended.status == 1
-    assert ended.err.startswith("expected at least 3 groups of rows with label 'none'")
+    assert ended.err.startswith(
+        "expected groups of every label for each of the three splits, found 1 groups with 'none'"
+    )
     assert not out.exists()
 
 

@@ -250,7 +250,7 @@ def test_a_broken_tsv_row_is_called_tsv(write: Write) -> None:
 def test_a_missing_text_column_is_named_with_those_there(write: Write) -> None:
     [(line, column, message)] = problems(write("a.csv", "txt,label\nHm.,none\n"))
     assert (line, column) == (2, "text")
-    assert message == "expected this column, found the columns txt, label (did you mean 'txt' to be text?)"
+    assert message == "expected this column, found the columns 'txt', 'label' (did you mean 'txt' to be text?)"
 
 
 @pytest.mark.parametrize("text", ["", " \t\n", "\u00a0\u2003"])
@@ -369,9 +369,9 @@ def test_what_is_no_parquet_file_is_refused_by_name(write: Write, content: bytes
         read_rows([write("a.parquet", content)])
 
 
-@pytest.mark.parametrize(("name", "found"), [("a.txt", r"\.txt"), ("a.json", r"\.json"), ("rows", "no ending")])
+@pytest.mark.parametrize(("name", "found"), [("a.txt", r"'\.txt'"), ("a.json", r"'\.json'"), ("rows", "no ending")])
 def test_a_file_of_another_ending_is_refused(write: Write, name: str, found: str) -> None:
-    with pytest.raises(AsifError, match=rf"\.jsonl, \.csv, \.tsv, \.parquet, found '{found}'"):
+    with pytest.raises(AsifError, match=rf"\.jsonl, \.csv, \.tsv, \.parquet, found {found}"):
         read_rows([write(name, lines(row()))])
 
 
@@ -439,7 +439,9 @@ def test_written_text_stays_readable(tmp_path: Path) -> None:
 
 def test_writing_replaces_the_file_and_leaves_nothing_beside_it(write: Write, tmp_path: Path) -> None:
     path = write("a.jsonl", "old")
-    write_rows(path, [Row(text="Hm.", label="none")])
+    with path.open() as reader:
+        write_rows(path, [Row(text="Hm.", label="none")])
+        assert reader.read() == "old"
     assert len(read_rows([path])) == 1
     assert list(tmp_path.iterdir()) == [path]
 
@@ -451,10 +453,35 @@ def test_a_write_that_fails_leaves_the_file_as_it_was(write: Write, tmp_path: Pa
         yield Row(text="Hm.", label="none")
         raise OSError("disk full")
 
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(AsifError, match="disk full"):
         write_rows(path, rows())
     assert path.read_text() == "old"
     assert row_files(tmp_path) == [path]
+
+
+def test_a_text_in_the_wrong_column_is_not_repeated(write: Write) -> None:
+    said = "I could not get out of bed for a week after she left"
+    for content in (f"text,label\nnone,{said}\n", f"{said},label\nHm.,none\n"):
+        with pytest.raises(BadRows) as caught:
+            read_rows([write("a.csv", content)])
+        assert said not in str(caught.value)
+        assert f"a text of {len(said)} characters" in str(caught.value)
+
+
+def test_a_column_that_comes_twice_is_refused(write: Write) -> None:
+    with pytest.raises(AsifError, match="'text' more than once"):
+        read_rows([write("a.csv", "text,text,label\na,b,none\n")])
+
+
+def test_a_broken_parquet_file_is_refused(write: Write) -> None:
+    with pytest.raises(AsifError, match="expected a Parquet file"):
+        read_rows([write("a.parquet", b"PAR1" + b"\xff" * 20 + b"\x14\0\0\0PAR1")])
+
+
+def test_half_a_surrogate_pair_is_named_in_any_column(write: Write) -> None:
+    file = write("a.jsonl", '{"text": "Hm.", "label": "none", "note": "\\ud800"}\n')
+    with pytest.raises(BadRows, match="note: expected text that UTF-8 can hold"):
+        read_rows([file])
 
 
 # Any text, any bytes
@@ -509,7 +536,7 @@ CONTENTS = (
 
 
 @pytest.mark.parametrize("ending", [".jsonl", ".csv", ".tsv", ".parquet"])
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(content=CONTENTS, labelled=st.booleans())
 def test_any_bytes_are_rows_or_a_named_mistake(folder: Path, ending: str, content: bytes, labelled: bool) -> None:
     path = folder / f"bytes{ending}"

@@ -108,7 +108,7 @@ def test_splits_that_some_rows_carry_are_refused() -> None:
 
 def test_a_label_with_too_few_groups_is_named_with_what_to_do() -> None:
     made = [*rows(5), *(Row(text=text(100 + i), label="rare", group="one session") for i in range(9))]
-    with pytest.raises(AsifError, match="at least 3 groups of rows with label 'rare' to split, found 1; add rows"):
+    with pytest.raises(AsifError, match="found 1 groups with 'rare'; add rows"):
         assign_splits(made)
 
 
@@ -129,7 +129,7 @@ def linked_rows(draw: st.DrawFn) -> list[Row]:
     return made
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(linked_rows(), st.integers(0, 2**32 - 1))
 def test_what_is_linked_is_never_split(made: list[Row], seed: int) -> None:
     try:

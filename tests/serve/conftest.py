@@ -14,14 +14,25 @@ from typing import Any
 import numpy as np
 import pytest
 import uvicorn
-from asif_data.encoding import Encoded, Utterance
-from asif_data.labels import LABELS
-from asif_data.model_dir import Calibration, Form, Manifest, ModelDirectory, ScopeCalibration
-from asif_serve.app import create_app
-from asif_serve.decision import Decision, decide
-from asif_serve.settings import Settings
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+
+from asif_data.encoding import Encoded, Utterance
+from asif_data.labels import LABELS
+from asif_data.model_dir import (
+    CONFIG,
+    TOKENIZER,
+    WEIGHTS,
+    Calibration,
+    Form,
+    Manifest,
+    ModelDirectory,
+    ScopeCalibration,
+)
+from asif_serve.app import create_app
+from asif_serve.decision import Decision, decide
+from asif_serve.predictor import Predictor, load_predictor
+from asif_serve.settings import Settings
 
 MARKERS = ("you", "sorry", "me")
 MAX_TOKENS = 50
@@ -65,7 +76,7 @@ class FakePredictor:
             training=[],
             libraries={},
             git_commit=None,
-            sha256={self.form.file: "f" * 64},
+            sha256=dict.fromkeys([self.form.file, CONFIG, TOKENIZER, WEIGHTS], "f" * 64),
         )
         self.model = ModelDirectory(path, manifest, "a" * 64)
         self.gate, self.busy = threading.Event(), threading.Event()
@@ -145,6 +156,19 @@ def shared_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClie
 
 
 @pytest.fixture(scope="session")
+def small_predictor(small_model: Path) -> Predictor:
+    """The small model, in its fastest form."""
+    return load_predictor(small_model)
+
+
+@pytest.fixture(scope="session")
+def small_client(small_predictor: Predictor) -> Iterator[TestClient]:
+    """A client of an app over the small model."""
+    with TestClient(create_app(Settings(), small_predictor)) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
 def problem() -> Callable[..., dict[str, Any]]:
     """Check that an answer is an error of this status in the one shape of all errors; return its body."""
 
@@ -171,7 +195,7 @@ def _listen(app: FastAPI) -> Iterator[str]:
         while not server.started:
             assert thread.is_alive() and time.monotonic() < deadline
             time.sleep(0.01)
-        yield "http://127.0.0.1:{}".format(server.servers[0].sockets[0].getsockname()[1])
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
         server.should_exit = True
         thread.join(20)

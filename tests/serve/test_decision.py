@@ -2,10 +2,11 @@ import math
 
 import numpy as np
 import pytest
-from asif_data.model_dir import Calibration, ScopeCalibration
-from asif_serve.decision import Decision, decide, energy_of, in_scope_of, scores_of
 from hypothesis import given
 from hypothesis import strategies as st
+
+from asif_data.model_dir import Calibration, ScopeCalibration
+from asif_serve.decision import Decision, decide, energy_of, in_scope_of, scores_of
 
 LABELS = ("a", "b", "c")
 # Their exponentials are 6, 3 and 1: shares of ten.
@@ -71,7 +72,13 @@ def test_the_temperature_does_not_move_in_scope():
 
 def test_a_decision_in_full():
     assert decide(LOGITS, LABELS, calibration()) == [
-        Decision(LABELS, (pytest.approx(0.6), pytest.approx(0.3), pytest.approx(0.1)), pytest.approx(10 / 11), None, ("a", "b"))
+        Decision(
+            LABELS,
+            (pytest.approx(0.6), pytest.approx(0.3), pytest.approx(0.1)),
+            pytest.approx(10 / 11),
+            None,
+            ("a", "b"),
+        )
     ]
 
 

@@ -1,14 +1,34 @@
 import re
 import time
+from itertools import pairwise
 
 import pytest
-from asif_data.encoding import Utterance
-from asif_serve.decision import Decision
-from asif_serve.explain import MAX_WORDS, TOP_WORDS, Span, clauses, cost, explain, words
 from hypothesis import given
 from hypothesis import strategies as st
 
-PIECES = ["you", "it's", "but", "because", "so that", "though", "so", "...", ".", ",", ";", "!", " ", "  ", "\n", "\u3000", "😀"]
+from asif_data.encoding import Utterance
+from asif_serve.decision import Decision
+from asif_serve.explain import MAX_WORDS, TOP_WORDS, Span, clauses, cost, explain, words
+
+PIECES = [
+    "you",
+    "it's",
+    "but",
+    "because",
+    "so that",
+    "though",
+    "so",
+    "...",
+    ".",
+    ",",
+    ";",
+    "!",
+    " ",
+    "  ",
+    "\n",
+    "\u3000",
+    "😀",
+]
 TEXTS = st.one_of(
     st.text(min_size=1, max_size=80), st.lists(st.sampled_from(PIECES), min_size=1, max_size=30).map("".join)
 )
@@ -47,7 +67,7 @@ def test_clauses_stand_in_order_inside_the_text_and_apart(text):
     spans = clauses(text)
     assert spans
     assert all(0 <= span.start < span.end <= len(text) for span in spans)
-    assert all(before.end <= after.start for before, after in zip(spans, spans[1:], strict=False))
+    assert all(before.end <= after.start for before, after in pairwise(spans))
 
 
 @given(TEXTS)
@@ -67,7 +87,7 @@ def test_a_clause_has_two_words_unless_it_is_all_there_is(text):
 def test_words_stand_in_order_inside_the_text_and_apart(text):
     spans = words(text)
     assert all(re.fullmatch(r"\w+(['\u2019-]\w+)*", text[span.start : span.end]) for span in spans)
-    assert all(before.end <= after.start for before, after in zip(spans, spans[1:], strict=False))
+    assert all(before.end <= after.start for before, after in pairwise(spans))
 
 
 def test_words_hold_their_apostrophes_and_hyphens():

@@ -2,6 +2,7 @@ import json
 import re
 
 import pytest
+
 from asif_serve.problems import FieldProblem, Problem, documented
 
 

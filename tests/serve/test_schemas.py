@@ -1,8 +1,9 @@
 import pytest
+from pydantic import ValidationError
+
 from asif_data.encoding import Utterance
 from asif_serve.decision import Decision
 from asif_serve.schemas import ClassifyIn, PredictIn, UtteranceIn, scores_out
-from pydantic import ValidationError
 
 
 def test_an_utterance_is_read_as_it_came():

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from asif_data.errors import AsifError
 from asif_serve.settings import Settings, read_settings
 

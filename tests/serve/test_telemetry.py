@@ -1,6 +1,7 @@
+from prometheus_client.parser import text_string_to_metric_families
+
 from asif_serve.decision import Decision
 from asif_serve.telemetry import Telemetry
-from prometheus_client.parser import text_string_to_metric_families
 
 
 def read(telemetry):

@@ -3,6 +3,7 @@ import threading
 import time
 
 import pytest
+
 from asif_serve.problems import Problem
 from asif_serve.work import WorkQueue
 
@@ -110,7 +111,7 @@ def test_work_up_to_the_limit_is_let_in(make_queue, under_way, cost):
 def test_work_past_the_limit_is_refused_be_it_one_or_many(make_queue, under_way, cost):
     with pytest.raises(Problem) as caught:
         asyncio.run(ask_while_busy(make_queue(limit=10), under_way, cost))
-    assert (caught.value.status, caught.value.headers) == (429, {"Retry-After": "1"})
+    assert (caught.value.status_code, caught.value.headers) == (429, {"Retry-After": "1"})
 
 
 def test_a_request_larger_than_the_queue_is_let_in_when_it_is_empty(make_queue):

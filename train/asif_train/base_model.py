@@ -27,8 +27,7 @@ class BaseModel:
 
 
 def locate(name_or_path: str = PACKAGED) -> BaseModel:
-    """
-    Find a base encoder.
+    """Find a base encoder.
 
     The packaged default is refused unless weights, tokenizer and configuration have the hashes of the upstream
     checkpoint (UPSTREAM, Apache-2.0). Another name goes to transformers: a folder,

@@ -42,8 +42,7 @@ class Baseline:
 def baselines(
     train: Sequence[Row], test: Sequence[Row], labels: Sequence[str], base: BaseModel, folder: Path
 ) -> Iterator[Baseline]:
-    """
-    Fit each baseline on `train` and score `test`.
+    """Fit each baseline on `train` and score `test`.
 
     Majority; TF-IDF with logistic regression; the frozen base encoder (mean of token vectors) with
     logistic regression. Each of the last two once on utterance and context, once on the context alone. `folder` takes
@@ -91,8 +90,7 @@ def _scored(model: LogisticRegression | DummyClassifier, features: object) -> Sc
 
 
 def frozen_encoder(base: BaseModel, folder: Path) -> Callable[[Sequence[str]], np.ndarray]:
-    """
-    A function from texts to unit vectors: the mean of the base encoder's token vectors, (texts, width).
+    """A function from texts to unit vectors: the mean of the base encoder's token vectors, (texts, width).
 
     Source: Reimers & Gurevych (2019), Sentence-BERT. A text that comes again is not run again.
     """

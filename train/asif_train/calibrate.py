@@ -18,8 +18,7 @@ MOST_UNCERTAIN = 0.10
 
 
 def calibrate(logits: np.ndarray, gold: np.ndarray) -> Calibration:
-    """
-    Fit everything that turns logits (rows, L) into answers; gold is 0..L-1, or L for none.
+    """Fit everything that turns logits (rows, L) into answers; gold is 0..L-1, or L for none.
 
     Rows must not have been trained on. Raises AsifError if a label or none is absent.
     """
@@ -73,8 +72,7 @@ def best_scope_threshold(scores: np.ndarray, in_scope: np.ndarray, gold: np.ndar
 
 
 def fit_confidence_threshold(scores: np.ndarray, gold: np.ndarray) -> float:
-    """
-    The lowest confidence above which answers are right 95 % of the time.
+    """The lowest confidence above which answers are right 95 % of the time.
 
     Never withholds more than 10 % of the in-scope rows, however often the model errs.
     """
@@ -89,8 +87,7 @@ def fit_confidence_threshold(scores: np.ndarray, gold: np.ndarray) -> float:
 
 
 def fit_set_threshold(scores: np.ndarray, gold: np.ndarray) -> float:
-    """
-    The score a label needs to enter the prediction set, so that sets hold the truth 95 % of the time.
+    """The score a label needs to enter the prediction set, so that sets hold the truth 95 % of the time.
 
     Split conformal prediction with the finite-sample correction: Sadinle et al. (2019), Least Ambiguous
     Set-Valued Classifiers; Angelopoulos & Bates (2023), Conformal Prediction, section 1.

@@ -32,8 +32,7 @@ class Corpus:
 
 
 def read_corpus(path: str | Path = DEFAULT) -> Corpus:
-    """
-    Validate the row files at `path` and return the splits.
+    """Validate the row files at `path` and return the splits.
 
     A folder is then read as `datasets.load_dataset` reads it; one file is split by group unless its rows carry a
     `split`. Raises BadRows that names every bad row, and AsifError for rows linked across splits.

@@ -13,8 +13,7 @@ from asif_data.rows import Row
 
 
 class PairDataset(Dataset[dict[str, Any]]):
-    """
-    Rows as token ids. Setting `epoch` draws anew which rows lose their context.
+    """Rows as token ids. Setting `epoch` draws anew which rows lose their context.
 
     Labels are 0.. in the order of `labels`; a `none` row gets len(labels).
     """

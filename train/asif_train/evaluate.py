@@ -96,8 +96,7 @@ def evaluate(
     split: str = "test",
     resamples: int = metrics.RESAMPLES,
 ) -> Report:
-    """
-    Judge a model on labelled rows it has not seen.
+    """Judge a model on labelled rows it has not seen.
 
     `train_rows` are what the baselines are fitted on; without them there are none. Every headline has a 95 % interval
     from `resamples` resamples of groups (a row without a group is one of its own). Raises AsifError.
@@ -154,8 +153,7 @@ def evaluate(
 
 
 def _headlines(labels: int) -> dict[str, Any]:
-    """
-    The metrics that the model and every baseline share: name → function of gold, scores, in_scope.
+    """The metrics that the model and every baseline share: name → function of gold, scores, in_scope.
 
     Those named three-way judge the labels among rows in scope; the others judge being in scope.
     """

@@ -32,8 +32,7 @@ _BEST = "macro_f1"
 
 
 def pinned_loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
-    """
-    Cross-entropy over the labels and "none", whose logit is pinned at zero.
+    """Cross-entropy over the labels and "none", whose logit is pinned at zero.
 
     A softmax ignores a shift of all its logits, so a head of three outputs beside a constant zero can say
     everything that a head of four can: softmax(logits) says which label, logsumexp(logits) whether any.
@@ -49,8 +48,7 @@ def pinned_loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = No
 
 
 def load_network(base: BaseModel, labels: Sequence[str], seed: int) -> PreTrainedModel:
-    """
-    The base encoder with a fresh head of one output a label.
+    """The base encoder with a fresh head of one output a label.
 
     Raises AsifError if weights of the encoder itself are missing: only the head may start at random.
     """
@@ -72,8 +70,7 @@ def load_network(base: BaseModel, labels: Sequence[str], seed: int) -> PreTraine
 
 
 def save_tokenizer(base: BaseModel, folder: Path, max_tokens: int) -> InputEncoder:
-    """
-    Write the base model's tokenizer files to `folder` and return the encoder that reads them.
+    """Write the base model's tokenizer files to `folder` and return the encoder that reads them.
 
     Padding and truncation that the packaged file fixes are taken out, so that every tool sees the same tokens.
     """
@@ -97,8 +94,7 @@ def input_names(network: PreTrainedModel) -> list[str]:
 def train(
     network: PreTrainedModel, corpus: Corpus, encoder: InputEncoder, recipe: Recipe, checkpoints: Path, resume: bool
 ) -> list[dict[str, float]]:
-    """
-    Fine-tune `network` in place to its best epoch on validation; return one record an epoch.
+    """Fine-tune `network` in place to its best epoch on validation; return one record an epoch.
 
     With `resume`, goes on from the newest checkpoint in `checkpoints`, or from the start where there is none.
     """
@@ -118,6 +114,8 @@ def train(
     )
     has_checkpoint = resume and any(checkpoints.glob("checkpoint-*"))
     trainer.train(resume_from_checkpoint=has_checkpoint or None)
+    # In bfloat16 the Trainer wraps `forward`; what is judged and exported is the plain float32 network.
+    trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     return [_numbers(entry) for entry in trainer.state.log_history if f"eval_{_BEST}" in entry]
 
 
@@ -131,6 +129,8 @@ def _arguments(recipe: Recipe, checkpoints: Path) -> TrainingArguments:
         learning_rate=recipe.learning_rate,
         warmup_steps=recipe.warmup,
         weight_decay=recipe.weight_decay,
+        use_cpu=not torch.accelerator.is_available(),
+        bf16=has_bfloat16(),
         train_sampling_strategy="group_by_length",
         eval_strategy="epoch",
         save_strategy="epoch",
@@ -147,6 +147,14 @@ def _arguments(recipe: Recipe, checkpoints: Path) -> TrainingArguments:
     # The recipe counts rows over all processes, so that more processes train the same model.
     arguments.per_device_train_batch_size = max(1, recipe.batch_size // max(1, arguments.world_size))
     return arguments
+
+
+def has_bfloat16() -> bool:
+    """Whether this machine computes in bfloat16 itself, on the GPU if there is one; emulating it would be slower."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def _numbers(entry: dict[str, Any]) -> dict[str, float]:

@@ -72,8 +72,7 @@ def fit(
     resume: bool = False,
     tell: Callable[[str], None] = print,
 ) -> Path:
-    """
-    Fine-tune on `data` and publish a model directory; return its path.
+    """Fine-tune on `data` and publish a model directory; return its path.
 
     Everything is checked before anything trains. With `resume`, the newest unfinished run of the same recipe and rows
     goes on where it was. A run that is killed leaves published models as they were. The first model

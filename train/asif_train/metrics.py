@@ -1,5 +1,4 @@
-"""
-Metrics, each a function of arrays; intervals that resample groups.
+"""Metrics, each a function of arrays; intervals that resample groups.
 
 Rows carry a target 0..L-1, or L where none of the L labels applies. `scores` have shape (rows, L) and sum to 1.
 """
@@ -28,8 +27,7 @@ class Estimate:
 
 
 def estimate(metric: Callable[[np.ndarray], float], groups: Sequence[object], resamples: int = RESAMPLES) -> Estimate:
-    """
-    A metric with a 95 % percentile interval that resamples groups, not rows.
+    """A metric with a 95 % percentile interval that resamples groups, not rows.
 
     `metric` takes row indices (a resample repeats and omits whole groups) and may return nan where it is not
     defined; such resamples are left out. Cluster bootstrap: Field & Welsh (2007), Bootstrapping clustered data.
@@ -72,8 +70,7 @@ def accuracy(gold: np.ndarray, found: np.ndarray) -> float:
 
 
 def expected_calibration_error(gold: np.ndarray, scores: np.ndarray, bins: int = 15) -> float:
-    """
-    Mean gap between confidence and accuracy over equal-width bins of confidence, weighted by rows, 0..1.
+    """Mean gap between confidence and accuracy over equal-width bins of confidence, weighted by rows, 0..1.
 
     Source: Guo et al. (2017), equation 3.
     """
@@ -94,8 +91,7 @@ def scope_auroc(inside: np.ndarray, in_scope: np.ndarray) -> float:
 
 
 def fpr_at_95_tpr(inside: np.ndarray, in_scope: np.ndarray) -> float:
-    """
-    Share of out-of-scope rows let in by the threshold that lets in 95 % of the in-scope rows.
+    """Share of out-of-scope rows let in by the threshold that lets in 95 % of the in-scope rows.
 
     Source: Hendrycks & Gimpel (2017), A Baseline for Detecting Misclassified and Out-of-Distribution Examples.
     """
@@ -105,8 +101,7 @@ def fpr_at_95_tpr(inside: np.ndarray, in_scope: np.ndarray) -> float:
 
 
 def risk_coverage(gold: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """
-    Coverage (0..1, rising) and the error rate among the rows kept, the most confident first.
+    """Coverage (0..1, rising) and the error rate among the rows kept, the most confident first.
 
     Source: Geifman & El-Yaniv (2017), Selective Classification for Deep Neural Networks.
     """

@@ -14,8 +14,7 @@ RECIPES = Path(__file__).parent / "recipes"
 
 
 class Recipe(BaseModel):
-    """
-    Choices of one fine-tuning. Fractions are 0..1; `batch_size` counts rows over all processes.
+    """Choices of one fine-tuning. Fractions are 0..1; `batch_size` counts rows over all processes.
 
     `context_dropout` is the share of training rows whose context is left out, drawn anew each epoch.
     `patience` counts epochs without a better validation score before training stops. `rows` limits the training
@@ -37,8 +36,7 @@ class Recipe(BaseModel):
 
 
 def read_recipe(path: str | Path | None = None, **flags: Any) -> Recipe:
-    """
-    A recipe from a YAML file (the packaged default if None), with the flags that are not None on top.
+    """A recipe from a YAML file (the packaged default if None), with the flags that are not None on top.
 
     `path` is a file, or the name of a packaged recipe ("default", "small"). Raises AsifError that
     names the field.
