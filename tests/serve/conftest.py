@@ -36,6 +36,7 @@ from asif_serve.settings import Settings
 
 MARKERS = ("you", "sorry", "me")
 MAX_TOKENS = 50
+TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}  # RFC 9110
 CALIBRATION = Calibration(
     temperature=1,
     scope=ScopeCalibration(slope=1, intercept=0),
@@ -177,7 +178,11 @@ def problem() -> Callable[..., dict[str, Any]]:
         assert response.headers["content-type"] == "application/problem+json"
         body = response.json()
         assert list(body) == ["type", "title", "status", "detail", "errors"]
-        assert (body["type"], body["title"], body["status"]) == ("about:blank", HTTPStatus(status).phrase, status)
+        assert (body["type"], body["title"], body["status"]) == (
+            "about:blank",
+            TITLES.get(status) or HTTPStatus(status).phrase,
+            status,
+        )
         assert body["detail"].endswith(".")
         assert all(list(error) == ["field", "message"] for error in body["errors"])
         return body

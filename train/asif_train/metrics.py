@@ -3,11 +3,12 @@
 Rows carry a target 0..L-1, or L where none of the L labels applies. `scores` have shape (rows, L) and sum to 1.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import bootstrap
+from scipy.stats import DegenerateDataWarning, bootstrap
 from sklearn.metrics import accuracy_score, auc, brier_score_loss, f1_score, roc_auc_score
 
 RESAMPLES = 1000
@@ -41,14 +42,16 @@ def estimate(metric: Callable[[np.ndarray], float], groups: Sequence[object], re
     def resampled(drawn: np.ndarray) -> float:
         return metric(np.concatenate([members[g] for g in drawn]))
 
-    result = bootstrap(
-        (np.arange(len(names)),),
-        resampled,
-        vectorized=False,
-        n_resamples=resamples,
-        method="percentile",
-        rng=np.random.default_rng(0),
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DegenerateDataWarning)  # resamples without a value are left out below
+        result = bootstrap(
+            (np.arange(len(names)),),
+            resampled,
+            vectorized=False,
+            n_resamples=resamples,
+            method="percentile",
+            rng=np.random.default_rng(0),
+        )
     low, high = np.nanpercentile(result.bootstrap_distribution, [2.5, 97.5])
     return Estimate(value, float(low), float(high), len(inverse))
 
