@@ -10,7 +10,7 @@ MODEL ?= models/current
 PORT ?=
 ARGS ?=
 
-.PHONY: help setup train resume evaluate promote check serve test test-all lint format clean
+.PHONY: help setup train resume evaluate promote check serve test lint format clean
 
 help: ## Say what the targets do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -42,11 +42,8 @@ serve: $(READY) ## Serve models/current on PORT; fine-tunes first if there is no
 	@$(BIN)/asif-train current >/dev/null 2>&1 || $(BIN)/asif-train fit
 	$(BIN)/asif-serve $(if $(PORT),--port $(PORT))
 
-test: $(READY) ## The tests, without the slow ones
-	$(BIN)/python -m pytest -m 'not slow'
-
-test-all: $(READY) ## Every test
-	$(BIN)/python -m pytest
+test: $(READY) ## The tests
+	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(READY) ## Style, types, and which room may know which
 	$(BIN)/ruff check .

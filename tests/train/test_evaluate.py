@@ -17,9 +17,8 @@ from asif_train.evaluate import evaluate
 @pytest.fixture(scope="module")
 def some_rows(corpus_rows: list[Row]) -> list[Row]:
     rows = [row for row in corpus_rows if row.split == "test"]
-    return [
-        row for label in ("empathy", "sympathy", "over-identification", "none") for row in rows if row.label == label
-    ][:120]
+    labels = ("empathy", "sympathy", "over-identification", "none")
+    return [row for label in labels for row in [row for row in rows if row.label == label][:30]]
 
 
 @pytest.fixture(scope="module")

@@ -100,7 +100,6 @@ def test_command_line_prints_one_sentence_for_a_bad_recipe(tmp_path: Path) -> No
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.slow
 def test_two_processes_train_one_model(tmp_path: Path, corpus_rows: list[Row]) -> None:
     data = few_rows(corpus_rows, tmp_path / "rows.jsonl")
     launch = [
@@ -138,7 +137,6 @@ def _kill_when(process: subprocess.Popen[bytes], ready: Path, pattern: str) -> N
     pytest.fail(f"expected {pattern} to appear before the run ended")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "moment", ["checkpoints/checkpoint-*/trainer_state.json", "model/onnx/raw.onnx"], ids=["training", "export"]
 )

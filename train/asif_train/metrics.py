@@ -36,7 +36,7 @@ def estimate(metric: Callable[[np.ndarray], float], groups: Sequence[object], re
     names, inverse = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
     members = [np.flatnonzero(inverse == g) for g in range(len(names))]
     value = float(metric(np.arange(len(inverse))))
-    if len(names) < 2:
+    if len(names) < 2 or np.isnan(value):
         return Estimate(value, float("nan"), float("nan"), len(inverse))
 
     def resampled(drawn: np.ndarray) -> float:
