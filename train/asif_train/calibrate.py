@@ -81,9 +81,12 @@ def fit_confidence_threshold(scores: np.ndarray, gold: np.ndarray) -> float:
         return 0.0
     confidence, right = scores.max(1), scores.argmax(1) == gold
     most = float(np.quantile(confidence, MOST_UNCERTAIN))
-    for threshold in np.unique(confidence[confidence <= most]):
-        if right[confidence >= threshold].mean() >= ANSWERS_RIGHT:
-            return float(threshold)
+    # Halfway to the value below: a cut on a row's own value would turn on its last decimal.
+    values = np.unique(np.append(confidence, 0.0))
+    cuts = (values[1:] + values[:-1]) / 2
+    for cut in cuts[cuts <= most]:
+        if right[confidence >= cut].mean() >= ANSWERS_RIGHT:
+            return float(cut)
     return most
 
 

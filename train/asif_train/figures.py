@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from scipy.stats import binomtest
 
 from asif_train import metrics
 
@@ -41,12 +42,14 @@ def reliability(gold: np.ndarray, scores: np.ndarray, bins: int = 10) -> Figure:
     used = count > 0
     mean = np.bincount(index, confidence, bins)[used] / count[used]
     hit = np.bincount(index, right, bins)[used] / count[used]
-    error = 1.96 * np.sqrt(hit * (1 - hit) / count[used])
+    tests = [binomtest(int(k), int(n)) for k, n in zip(np.bincount(index, right, bins)[used], count[used], strict=True)]
+    interval = np.array([test.proportion_ci(method="wilson") for test in tests]).T
     top.plot([0, 1], [0, 1], ":", color=_GREY, label="perfectly calibrated")
-    top.errorbar(mean, hit, error, fmt="o-", color=_BLUE, capsize=3, label="model, with 95 % normal interval")
+    error = np.abs(interval - hit)
+    top.errorbar(mean, hit, error, fmt="o", color=_BLUE, capsize=3, label="model, with 95 % Wilson interval")
     top.set(ylabel="share right", ylim=(0, 1.05), xlim=(1 / scores.shape[1], 1.02))
     top.set_title(f"ECE {metrics.expected_calibration_error(gold, scores):.3f}, {len(gold)} rows in scope", fontsize=10)
-    top.legend(loc="upper left", frameon=False)
+    top.legend(loc="lower right", frameon=False)
     bottom.bar((np.arange(bins) + 0.5) / bins, count, 0.9 / bins, color=_GREY)
     bottom.set(xlabel="confidence (highest score)", ylabel="rows")
     return figure
