@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -79,3 +80,30 @@ def test_no_row_of_the_gauge_nor_one_like_it_is_in_the_corpus(corpus_rows: list[
     first = len(corpus_rows)
     pairs = [(i, j - first) for i, j in near_duplicates(texts) if i < first <= j]
     assert [(corpus_rows[i].id, gauge[j]["id"]) for i, j in pairs] == []
+
+
+def test_the_corpus_is_as_large_and_as_varied_as_the_datasheet_says(corpus_rows: list[Row]) -> None:
+    def counts(column: str) -> Counter[str]:
+        return Counter(str(getattr(row, column)) for row in corpus_rows)
+
+    assert len(corpus_rows) >= 4_500
+    assert all(0.22 <= count / len(corpus_rows) <= 0.28 for count in counts("label").values())
+    assert min(counts("border").values()) >= 60
+    assert len(counts("topic")) >= 50
+    assert len(counts("contrast_set")) - 1 >= 400
+    assert sum(bool(row.context) for row in corpus_rows) >= 0.65 * len(corpus_rows)
+
+
+def test_labels_are_the_majority_of_three_votes(corpus_rows: list[Row]) -> None:
+    for row in corpus_rows:
+        votes = [vote.label for vote in row.votes or []]
+        assert [vote.annotator for vote in row.votes or []] == ["writer", "blind-1", "blind-2"]
+        assert votes.count(str(row.label)) >= 2
+        assert row.contested == (len(set(votes)) > 1)
+
+
+def test_blind_votes_agree_where_models_are_judged(corpus_rows: list[Row]) -> None:
+    for row in corpus_rows:
+        if row.split != "train":
+            assert row.votes is not None
+            assert row.votes[1].label == row.votes[2].label
