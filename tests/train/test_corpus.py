@@ -1,5 +1,6 @@
 """What training reads."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,15 @@ def test_the_hash_follows_the_rows(tmp_path: Path, corpus_rows: list[Row]) -> No
     before = read_corpus(file).sha256
     write_rows(file, [*corpus_rows[::5], corpus_rows[1]])
     assert read_corpus(file).sha256 != before
+
+
+def test_edited_rows_are_read_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "corpus"
+    shutil.copytree(ROOT / "data" / "corpus", folder)
+    before = read_corpus(folder).sizes()
+    lines = (folder / "train.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (folder / "train.jsonl").write_text("".join(lines[1:]), encoding="utf-8")
+    assert read_corpus(folder).sizes() == before | {"train": before["train"] - 1}
 
 
 def test_nothing_there_is_said(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The three splits for training and judging, read once and validated first."""
 
 import hashlib
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,8 +56,10 @@ def read_corpus(path: str | Path = DEFAULT) -> Corpus:
 
 
 def _from_folder(folder: Path) -> list[Row]:
-    loaded: Any = datasets.load_dataset(str(folder))
-    return [Row.model_validate({**record, "split": split}) for split, part in loaded.items() for record in part]
+    # A cache of its own: the shared one may answer with the rows that the folder held before they were edited.
+    with tempfile.TemporaryDirectory() as cache:
+        loaded: Any = datasets.load_dataset(str(folder), cache_dir=cache)
+        return [Row.model_validate({**record, "split": split}) for split, part in loaded.items() for record in part]
 
 
 def _covers_labels(path: str | Path, split: str, rows: Sequence[Row]) -> None:
