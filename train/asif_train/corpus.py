@@ -11,7 +11,7 @@ import datasets
 
 from asif_data.errors import AsifError
 from asif_data.labels import LABELS, NONE
-from asif_data.rows import Row, read_rows, row_files
+from asif_data.rows import SPLITS, Row, read_rows, row_files
 from asif_data.splits import assign_splits, leaks
 
 DEFAULT = Path("data/corpus")
@@ -49,7 +49,7 @@ def read_corpus(path: str | Path = DEFAULT) -> Corpus:
             f"{path}: expected linked rows on one side of the split, found {len(leaking)} pairs on two, first {first}; "
             "`asif-data check` lists them, `asif-data split` splits anew."
         )
-    parts = {name: [row for row in rows if row.split == name] for name in ("train", "validation", "test")}
+    parts = {name: [row for row in rows if row.split == name] for name in SPLITS}
     for name, part in parts.items():
         _covers_labels(path, name, part)
     return Corpus(parts["train"], parts["validation"], parts["test"], LABELS, _digest(files))

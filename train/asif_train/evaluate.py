@@ -17,7 +17,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from asif_data.encoding import Utterance
 from asif_data.errors import AsifError
 from asif_data.labels import NONE
-from asif_data.model_dir import CARD, REPORT, ModelDirectory, load, write_atomically
+from asif_data.model_dir import CARD, FIGURES, REPORT, ModelDirectory, load, write_atomically
 from asif_data.rows import Row
 from asif_serve.predictor import Predictor
 from asif_train import figures, metrics
@@ -67,7 +67,7 @@ class Report:
 
     def save(self, model: ModelDirectory) -> None:
         """Write figures, report.json and the model card beside the model; the manifest stays as it is."""
-        folder = model.path / "figures"
+        folder = model.path / FIGURES
         folder.mkdir(exist_ok=True)
         for name, figure in self.figures().items():
             figure.savefig(folder / f"{name}.png", dpi=150, bbox_inches="tight")
