@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from threadpoolctl import threadpool_limits
 
 from asif_data.labels import NONE
-from asif_data.rows import Row
+from asif_data.rows import Row, row_groups
 
 _FOLDS = 5
 
@@ -56,8 +56,8 @@ def lexical_predictions(texts: Sequence[str], labels: Sequence[str], groups: Seq
 def can_hold_out(rows: Sequence[Row]) -> bool:
     """Whether there are labels to tell apart and enough groups of each to hold some out."""
     groups: dict[str, set[str]] = {}
-    for i, row in enumerate(rows):
-        groups.setdefault(str(row.label), set()).add(_group(row, i))
+    for row, group in zip(rows, row_groups(rows), strict=True):
+        groups.setdefault(str(row.label), set()).add(group)
     return len(groups) > 1 and min(map(len, groups.values())) >= _FOLDS
 
 
@@ -66,9 +66,9 @@ def client_only_macro_f1(rows: Sequence[Row]) -> float:
 
     About one over the number of labels if the client's turn gives nothing away.
     """
-    kept = [(i, row) for i, row in enumerate(rows) if row.label != NONE and (row.context or "").strip()]
-    labels = [str(row.label) for _, row in kept]
-    found = lexical_predictions([row.context or "" for _, row in kept], labels, [_group(row, i) for i, row in kept])
+    kept = [row for row in rows if row.label != NONE and (row.context or "").strip()]
+    labels = [str(row.label) for row in kept]
+    found = lexical_predictions([row.context or "" for row in kept], labels, row_groups(kept))
     return float(f1_score(labels, found, average="macro"))
 
 
@@ -94,12 +94,8 @@ def lexical_contrast(rows: Sequence[Row]) -> tuple[float, float]:
     """
     texts = [f"{row.text}\n{row.context or ''}" for row in rows]
     labels = [str(row.label) for row in rows]
-    right = lexical_predictions(texts, labels, [_group(row, i) for i, row in enumerate(rows)]) == np.array(labels)
+    right = lexical_predictions(texts, labels, row_groups(rows)) == np.array(labels)
     sets = contrast_sets(rows).values()
     return mean(float(right[i]) for members in sets for i in members), mean(
         float(all(right[members])) for members in sets
     )
-
-
-def _group(row: Row, index: int) -> str:
-    return row.group or f"row {index}"

@@ -135,6 +135,11 @@ def write_rows(path: str | Path, rows: Iterable[Row]) -> None:
         partial.unlink(missing_ok=True)
 
 
+def row_groups(rows: Sequence[Row]) -> list[str]:
+    """The group of each row; a row without one is a group of its own."""
+    return [row.group or f"row {i}" for i, row in enumerate(rows)]
+
+
 def row_files(path: str | Path) -> list[Path]:
     """The row files that a path stands for: itself, or a folder's row files by name."""
     path = Path(path)

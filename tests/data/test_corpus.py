@@ -82,10 +82,15 @@ def test_no_row_of_the_gauge_nor_one_like_it_is_in_the_corpus(corpus_rows: list[
     assert [(corpus_rows[i].id, gauge[j]["id"]) for i, j in pairs] == []
 
 
-def test_the_corpus_is_as_large_and_as_even_as_the_datasheet_says(corpus_rows: list[Row]) -> None:
-    counts = Counter(row.label for row in corpus_rows)
-    assert len(corpus_rows) >= 1_500
-    assert all(0.22 <= count / len(corpus_rows) <= 0.28 for count in counts.values())
+def test_the_corpus_is_as_large_and_as_varied_as_the_datasheet_says(corpus_rows: list[Row]) -> None:
+    def counts(column: str) -> Counter[str]:
+        return Counter(str(getattr(row, column)) for row in corpus_rows)
+
+    assert len(corpus_rows) >= 4_500
+    assert all(0.22 <= count / len(corpus_rows) <= 0.28 for count in counts("label").values())
+    assert min(counts("border").values()) >= 60
+    assert len(counts("topic")) >= 50
+    assert len(counts("contrast_set")) - 1 >= 400
     assert sum(bool(row.context) for row in corpus_rows) >= 0.65 * len(corpus_rows)
 
 

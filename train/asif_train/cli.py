@@ -1,4 +1,4 @@
-"""`asif-train`: fit, evaluate and promote models."""
+"""`asif-train`: fit, evaluate and promote models; draw learning curves."""
 
 import json
 from pathlib import Path
@@ -13,12 +13,14 @@ from rich.markup import escape
 
 from asif_data import model_dir
 from asif_data.errors import AsifError
+from asif_data.rows import Row, read_rows, row_files
+from asif_train import curve as curves
 from asif_train import fit as fitting
 from asif_train.corpus import DEFAULT, read_corpus
 from asif_train.evaluate import evaluate as judge
 from asif_train.recipe import read_recipe
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Models: fit, evaluate, promote.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Models: fit, evaluate, promote, learning curve.")
 out = Console()
 err = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
 
@@ -76,6 +78,38 @@ def evaluate(
     else:
         Console(width=max(out.width, 150)).print(report.table())
         out.print(f"Written to {model.resolve()}: {model_dir.REPORT}, {model_dir.CARD}, figures.")
+
+
+@app.command()
+def curve(
+    out_: Annotated[Path, typer.Option("--out", help="Folder for points.jsonl and curve.png.")],
+    data: Data = DEFAULT,
+    recipe: Annotated[str | None, typer.Option(help="Recipe: `default`, `small`, or a YAML file.")] = None,
+    share: Annotated[list[float] | None, typer.Option(help="Share of the training rows; several times.")] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="Seed; several times.")] = None,
+    on: Annotated[list[str] | None, typer.Option(help="NAME=ROWS: judge on these labelled rows as well.")] = None,
+) -> None:
+    """Train on growing shares of the rows: would more still help? Goes on where it was stopped."""
+    _quiet()
+    others = dict(_named_rows(given) for given in on or ())
+    points = curves.curve(
+        data,
+        read_recipe(recipe),
+        out_,
+        shares=share or curves.SHARES,
+        seeds=seed or (0,),
+        others=others,
+        tell=lambda line: out.print(escape(line)),
+    )
+    Console(width=max(out.width, 120)).print(curves.table(points))
+    out.print(f"Written to {out_}: {curves.POINTS}, {curves.FIGURE}.")
+
+
+def _named_rows(given: str) -> tuple[str, list[Row]]:
+    name, equals, path = given.partition("=")
+    if not (name and equals and path) or name == "test":
+        raise AsifError(f"--on: expected NAME=ROWS with a name other than test, found {given!r}.")
+    return name, read_rows(row_files(path))
 
 
 @app.command()

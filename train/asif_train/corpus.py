@@ -11,7 +11,7 @@ import datasets
 
 from asif_data.errors import AsifError
 from asif_data.labels import LABELS, NONE
-from asif_data.rows import SPLITS, Row, read_rows, row_files
+from asif_data.rows import SPLITS, Row, read_rows, row_files, row_groups
 from asif_data.splits import assign_splits, leaks
 
 DEFAULT = Path("data/corpus")
@@ -30,6 +30,13 @@ class Corpus:
     def sizes(self) -> dict[str, int]:
         """Rows in each split."""
         return {"train": len(self.train), "validation": len(self.validation), "test": len(self.test)}
+
+    def sample(self, rows: int | None) -> list[Row]:
+        """The training rows, or about `rows` of them: whole groups in a fixed random order, so that samples nest."""
+        if rows is None:
+            return self.train
+        order = [hashlib.sha256(group.encode()).digest() for group in row_groups(self.train)]
+        return [self.train[i] for i in sorted(range(len(order)), key=order.__getitem__)[:rows]]
 
 
 def read_corpus(path: str | Path = DEFAULT) -> Corpus:

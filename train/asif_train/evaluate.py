@@ -14,11 +14,12 @@ from rich.progress import track
 from rich.table import Table
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+from asif_data.artefacts import contrast_sets
 from asif_data.encoding import Utterance
 from asif_data.errors import AsifError
 from asif_data.labels import NONE
 from asif_data.model_dir import CARD, FIGURES, REPORT, ModelDirectory, load, write_atomically
-from asif_data.rows import Row
+from asif_data.rows import Row, row_groups
 from asif_serve.predictor import Predictor
 from asif_train import figures, metrics
 from asif_train.base_model import locate
@@ -115,7 +116,7 @@ def evaluate(
     ]
     gold = np.array(targets(rows, labels))
     scored = Scored(np.array([d.scores for d in decisions]), np.array([d.in_scope for d in decisions]))
-    groups = [row.group or f"row {i}" for i, row in enumerate(rows)]
+    groups = row_groups(rows)
     answers = np.array([len(labels) if d.reason == "out_of_scope" else labels.index(d.best) for d in decisions])
     holds = np.array([str(row.label) in d.prediction_set for row, d in zip(rows, decisions, strict=True)])
     sizes = np.array([len(d.prediction_set) for d in decisions])
@@ -140,6 +141,7 @@ def evaluate(
             ),
             "set coverage": asdict(_inside(holds, inside, groups, resamples)),
             "set size": asdict(_inside(sizes, inside, groups, resamples)),
+            **_contrast(rows, answers == gold, groups, resamples),
         },
         "withheld": {reason: sum(d.reason == reason for d in decisions) for reason in ("out_of_scope", "uncertain")},
         "per_label": _per_label(gold, answers, labels),
@@ -188,6 +190,19 @@ def _inside(values: np.ndarray, inside: np.ndarray, groups: Sequence[str], resam
     """The mean of a value over the rows in scope."""
     kept = [g for g, keep in zip(groups, inside, strict=True) if keep]
     return estimate(lambda i: float(values[inside][i].mean()), kept, resamples)
+
+
+def _contrast(rows: Sequence[Row], right: np.ndarray, groups: Sequence[str], resamples: int) -> dict[str, Any]:
+    """Contrast consistency, where rows form contrast sets: the share of sets with every member right.
+
+    Source: Gardner et al. (2020), Evaluating Models' Local Decision Boundaries via Contrast Sets.
+    """
+    sets = list(contrast_sets(rows).values())
+    if not sets:
+        return {}
+    whole = np.array([right[members].all() for members in sets])
+    value = estimate(lambda i: float(whole[i].mean()), [groups[members[0]] for members in sets], resamples)
+    return {"contrast consistency": asdict(value)}
 
 
 def _per_label(gold: np.ndarray, answers: np.ndarray, labels: Sequence[str]) -> dict[str, dict[str, float]]:

@@ -1,6 +1,6 @@
 """Figures of an evaluation, readable in print and by colour-blind readers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -9,6 +9,7 @@ from scipy.stats import binomtest
 from asif_train import metrics
 
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#666666"  # Okabe & Ito (2008)
+_COLORS = (_BLUE, _ORANGE, "#009E73", "#CC79A7", _GREY)
 
 
 def confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
@@ -64,4 +65,27 @@ def risk_coverage(gold: np.ndarray, scores: np.ndarray) -> Figure:
     axes.axhline(risk[-1], ls=":", color=_ORANGE, label="in random order")
     axes.set(xlabel="share of rows answered", ylabel="error rate among them", xlim=(0, 1.01), ylim=(0, None))
     axes.legend(frameon=False)
+    return figure
+
+
+def learning_curve(rows: Sequence[int], series: Mapping[tuple[str, str], Sequence[Sequence[float]]]) -> Figure:
+    """Scores against the number of training rows, a panel a metric and a line a judged set, each seed a dot.
+
+    `series` maps (judged set, metric) to the scores of all seeds at each number of rows.
+    """
+    panels = list(dict.fromkeys(metric for _, metric in series))
+    names = list(dict.fromkeys(judged for judged, _ in series))
+    figure = Figure(figsize=(4.4 * len(panels), 3.8), layout="constrained")
+    for axes, metric in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        for name, color, marker in zip(names, _COLORS, "osD^v", strict=False):
+            scores = series[name, metric]
+            axes.plot(rows, [np.mean(values) for values in scores], color=color, label=name)
+            for count, values in zip(rows, scores, strict=True):
+                axes.plot([count] * len(values), values, marker, color=color, ms=4, alpha=0.6)
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(rows, [f"{count:,}" for count in rows])
+        axes.minorticks_off()
+        axes.set(xlabel="training rows", ylabel=metric)
+        axes.grid(alpha=0.25)
+    figure.axes[0].legend(frameon=False)
     return figure

@@ -98,7 +98,7 @@ def train(
 
     With `resume`, goes on from the newest checkpoint in `checkpoints`, or from the start where there is none.
     """
-    rows = corpus.train[: recipe.rows]
+    rows = corpus.sample(recipe.rows)
     train_set = PairDataset(rows, corpus.labels, encoder, context_dropout=recipe.context_dropout, seed=recipe.seed)
     trainer = Trainer(
         model=network,

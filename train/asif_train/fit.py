@@ -86,7 +86,7 @@ def fit(
     final = models / run.version
     if state.is_main_process:
         tell(
-            f"Run {run.version}: {len(corpus.train[: recipe.rows])} rows to train on, {len(corpus.validation)} to validate."
+            f"Run {run.version}: {len(corpus.sample(recipe.rows))} rows to train on, {len(corpus.validation)} to validate."
         )
         shutil.rmtree(run.staging, ignore_errors=True)
     state.wait_for_everyone()
