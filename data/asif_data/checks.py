@@ -16,7 +16,7 @@ MAX_IMBALANCE = 20.0
 MAX_NEAR_DUPLICATES = 0.02
 MIN_REGISTER_SHARE = 0.10
 MIN_OVERLAP = 0.5
-MAX_TOPIC_V = 0.05
+MAX_V = {"topic": 0.05, "register": 0.10}
 MAX_CLIENT_ONLY = 0.40
 # Below this many rows a figure about artefacts is noise.
 _ENOUGH = 500
@@ -53,8 +53,9 @@ def _has(rows: Sequence[Row], column: str) -> bool:
 
 def _artefacts(rows: Sequence[Row]) -> list[Check]:
     checks = [_client_only(rows)] if can_hold_out([row for row in rows if row.label != NONE and row.context]) else []
-    if _has(rows, "topic"):
-        checks.append(_topics(rows))
+    for column, limit in MAX_V.items():
+        if _has(rows, column):
+            checks.append(_independent(rows, column, limit))
     if contrast_sets(rows) and can_hold_out(rows):
         checks.append(_lexical(rows))
     return checks
@@ -156,9 +157,9 @@ def _client_only(rows: Sequence[Row]) -> Check:
     )
 
 
-def _topics(rows: Sequence[Row]) -> Check:
-    found = cramers_v([getattr(row, "topic", None) or "" for row in rows], [row.label or "" for row in rows])
-    return Check("topic and label", found <= MAX_TOPIC_V, f"Cramér's V {found:.3f}", f"at most {MAX_TOPIC_V}")
+def _independent(rows: Sequence[Row], column: str, limit: float) -> Check:
+    found = cramers_v([getattr(row, column, None) or "" for row in rows], [row.label or "" for row in rows])
+    return Check(f"{column} and label", found <= limit, f"Cramér's V {found:.3f}", f"at most {limit:.2f}")
 
 
 def _lexical(rows: Sequence[Row]) -> Check:

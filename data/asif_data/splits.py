@@ -18,8 +18,8 @@ _FOLDS = (10, 8, 6, 5, 4, 3)
 def linked_groups(rows: Sequence[Row]) -> list[int]:
     """A number for each row; rows with one number must share a split.
 
-    Linked are rows of one `group`, rows that answer the same telling client turn, and rows whose
-    texts are near-duplicates.
+    Linked are rows of one `group` or one `contrast_set`, rows that answer the same telling client turn, and rows
+    whose texts are near-duplicates.
     """
     parent = list(range(len(rows)))
 
@@ -31,7 +31,7 @@ def linked_groups(rows: Sequence[Row]) -> list[int]:
 
     first: dict[tuple[str, str], int] = {}
     for i, row in enumerate(rows):
-        keys = [("group", row.group)] if row.group else []
+        keys = [(name, str(value)) for name in ("group", "contrast_set") if (value := getattr(row, name, None))]
         context = " ".join((row.context or "").lower().split())
         if len(context.split()) >= _TELLING_WORDS:
             keys.append(("context", context))

@@ -2,26 +2,48 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from asif_data.errors import AsifError
 from asif_data.rows import Row, write_rows
 from asif_train import curve as curves
+from asif_train.cli import app
 from asif_train.corpus import read_corpus
-from asif_train.recipe import read_recipe
+from asif_train.recipe import Recipe, read_recipe
 
 LABELS = ("empathy", "sympathy", "over-identification", "none")
+VALUES = {"macro-F1": 0.5, "in-scope AUROC": 0.6, "four-way macro-F1": 0.4}
 
 
 @pytest.fixture
 def few(tmp_path: Path, corpus_rows: list[Row]) -> Path:
+    """Twelve rows of each label in each split, in groups of two."""
     kept = []
     for split in ("train", "validation", "test"):
         for label in LABELS:
-            kept += [row for row in corpus_rows if (row.split, row.label) == (split, label)][:12]
+            rows = [row for row in corpus_rows if (row.split, row.label) == (split, label)][:12]
+            kept += [row.model_copy(update={"group": f"{split} {label} {i // 2}"}) for i, row in enumerate(rows)]
+    for row in kept:
+        row.contrast_set = None  # pyright: ignore[reportAttributeAccessIssue]
+        row.context = None
     write_rows(tmp_path / "few.jsonl", kept)
     return tmp_path / "few.jsonl"
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[Recipe]:
+    """The recipes that would have been trained; each model scores the same."""
+    recipes: list[Recipe] = []
+
+    def scores(data: Path, recipe: Recipe, out: Path, judged: dict[str, list[Row]]) -> dict[str, dict[str, float]]:
+        recipes.append(recipe)
+        return dict.fromkeys(judged, VALUES)
+
+    monkeypatch.setattr(curves, "_scores", scores)
+    return recipes
 
 
 def silent(line: str) -> None: ...
@@ -33,60 +55,117 @@ def test_models_are_trained_on_shares_judged_and_thrown_away(few: Path, tmp_path
     out = tmp_path / "curve"
     points = curves.curve(few, recipe, out, shares=[0.5, 1], others={"other": other}, tell=silent)
     assert [(point.rows, point.seed) for point in points] == [(48, 0), (24, 0)]
-    assert all(0 <= point.scores[judged]["macro-F1"] <= 1 for point in points for judged in ("test", "other"))
+    scores = [point.scores[judged]["macro-F1"] for point in points for judged in ("test", "other")]
+    assert all(score is not None and 0 < score <= 1 for score in scores)
     assert sorted(path.name for path in out.iterdir()) == ["curve.png", "points.jsonl"]
-    assert (out / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_what_was_reached_is_not_trained_anew(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trained: list[tuple[int | None, int]] = []
+def test_a_share_is_trained_for_as_many_updates_as_the_whole(few: Path, tmp_path: Path, trained: list[Recipe]) -> None:
+    curves.curve(few, read_recipe("small", epochs=2), tmp_path / "curve", shares=[0.25, 1, 0.5], tell=silent)
+    assert [(recipe.rows, recipe.epochs) for recipe in trained] == [(48, 2), (24, 4), (12, 8)]
 
-    def judged(data: Path, recipe, *rest: object) -> dict[str, dict[str, float]]:
+
+def test_what_was_reached_is_not_trained_anew(
+    few: Path, tmp_path: Path, trained: list[Recipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, out, score = read_recipe("small"), tmp_path / "curve", curves._scores
+
+    def stopped(*args: Any) -> Any:
         if len(trained) == 3:
             raise KeyboardInterrupt
-        trained.append((recipe.rows, recipe.seed))
-        return {"test": {"macro-F1": 0.5, "in-scope AUROC": 0.5, "four-way macro-F1": 0.4}}
+        return score(*args)
 
-    monkeypatch.setattr(curves, "_judged", judged)
-    recipe, out = read_recipe("small"), tmp_path / "curve"
+    monkeypatch.setattr(curves, "_scores", stopped)
     with pytest.raises(KeyboardInterrupt):
         curves.curve(few, recipe, out, shares=[0.25, 1], seeds=[0, 1], tell=silent)
-    trained.pop(0)  # room for one more
-    points = curves.curve(few, recipe, out, shares=[0.25, 1], seeds=[0, 1], tell=silent)
-    assert trained == [(12, 0), (48, 1), (12, 1)]
+    monkeypatch.setattr(curves, "_scores", score)
+    points = curves.curve(few, recipe, out, shares=[0.25, 1], seeds=[0, 1, 0], tell=silent)
+    assert [(recipe.rows, recipe.seed) for recipe in trained] == [(48, 0), (12, 0), (48, 1), (12, 1)]
     assert len(points) == len((out / "points.jsonl").read_text().splitlines()) == 4
-    assert json.loads((out / "points.jsonl").read_text().splitlines()[0])["recipe"]["rows"] == 48
+    assert (out / "curve.png").exists()
 
 
-def test_another_recipe_is_another_point(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rates: list[float] = []
-
-    def judged(data: Path, recipe, *rest: object) -> dict[str, dict[str, float]]:
-        rates.append(recipe.learning_rate)
-        return {"test": {"macro-F1": 0.5, "in-scope AUROC": 0.5, "four-way macro-F1": 0.4}}
-
-    monkeypatch.setattr(curves, "_judged", judged)
-    for rate in (1e-4, 2e-4, 1e-4):
-        curves.curve(few, read_recipe("small", learning_rate=rate), tmp_path / "curve", shares=[1], tell=silent)
-    assert rates == [1e-4, 2e-4]
+def test_another_recipe_or_other_judged_rows_are_another_point(
+    few: Path, tmp_path: Path, trained: list[Recipe]
+) -> None:
+    out = tmp_path / "curve"
+    rows = [Row(text="you felt small", label="empathy"), Row(text="how awful", label="sympathy")]
+    for rate, others in ((1e-4, {}), (2e-4, {}), (1e-4, {}), (1e-4, {"a": rows}), (1e-4, {"a": rows[:1]})):
+        curves.curve(few, read_recipe("small", learning_rate=rate), out, shares=[1], others=others, tell=silent)
+    assert len(trained) == 4
 
 
-def test_the_table_says_the_spread_of_seeds() -> None:
-    values = {"macro-F1": 0.8, "in-scope AUROC": 0.9, "four-way macro-F1": 0.7}
-    points = [curves.Point(10, seed, {"test": {name: v + 0.1 * seed for name, v in values.items()}}) for seed in (0, 1)]
-    table = curves.table(points)
-    assert [list(column.cells) for column in table.columns][:3] == [["10"], ["2"], ["0.850 ± 0.071"]]
+def test_a_broken_line_among_the_points_is_named(few: Path, tmp_path: Path, trained: list[Recipe]) -> None:
+    (tmp_path / "points.jsonl").write_text('{"rows": 1\n')
+    with pytest.raises(AsifError, match=r"points\.jsonl:1: expected a point"):
+        curves.curve(few, read_recipe("small"), tmp_path, shares=[1], tell=silent)
 
 
-@pytest.mark.parametrize("shares", [[0.0], [1.5], []])
-def test_a_wrong_share_is_named_before_anything_trains(few: Path, tmp_path: Path, shares: list[float]) -> None:
-    with pytest.raises(AsifError, match="shares above 0"):
-        curves.curve(few, read_recipe("small"), tmp_path / "curve", shares=shares)
+@pytest.mark.parametrize(
+    "given", [{"shares": [0.0]}, {"shares": [1.5]}, {"shares": []}, {"seeds": []}, {"seeds": [-1]}]
+)
+def test_wrong_shares_and_seeds_are_named_before_anything_trains(
+    few: Path, tmp_path: Path, trained: list[Recipe], given: dict[str, Any]
+) -> None:
+    with pytest.raises(AsifError, match=next(iter(given))[:-1]):
+        curves.curve(few, read_recipe("small"), tmp_path / "curve", **given)
+    assert trained == []
 
 
-def test_samples_of_the_training_rows_nest_and_repeat(few: Path) -> None:
+@pytest.mark.parametrize(
+    ("others", "message"),
+    [
+        ({"test": [Row(text="oh no", label="sympathy")]}, "other than test"),
+        ({"real": [Row(text="oh no", label="pity")]}, "real: .*found pity"),
+        ({"real": [Row(text="see you", label="none")]}, "real: expected rows that one of the labels applies to"),
+        ({"real": []}, "found none"),
+    ],
+)
+def test_rows_that_cannot_be_judged_are_named_before_anything_trains(
+    few: Path, tmp_path: Path, trained: list[Recipe], others: dict[str, list[Row]], message: str
+) -> None:
+    with pytest.raises(AsifError, match=message):
+        curves.curve(few, read_recipe("small"), tmp_path / "curve", others=others)
+    assert trained == []
+
+
+def test_the_command_judges_on_named_rows(few: Path, tmp_path: Path, trained: list[Recipe]) -> None:
+    out = tmp_path / "curve"
+    command = ["curve", "--data", str(few), "--out", str(out), "--share", "1", "--on", f"mine={few}", "--seed", "3"]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert "mine" in done.output
+    assert json.loads((out / "points.jsonl").read_text())["scores"] == {"test": VALUES, "mine": VALUES}
+
+
+def test_the_command_names_a_wrong_on(few: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["curve", "--data", str(few), "--out", str(tmp_path / "c"), "--on", "mine"])
+    assert isinstance(done.exception, AsifError)
+    assert "--on: expected NAME=ROWS" in str(done.exception)
+
+
+def test_table_and_figure_show_every_seed() -> None:
+    points = [
+        curves.Point(rows, seed, {"test": {name: value + 0.1 * seed for name, value in VALUES.items()}})
+        for rows in (20, 10)
+        for seed in (0, 1)
+    ]
+    cells = [list(column.cells) for column in curves.table(points).columns]
+    assert cells[:3] == [["10", "20"], ["2", "2"], ["0.550 ± 0.071", "0.550 ± 0.071"]]
+    left, right = curves._figure(points).axes
+    assert (left.get_ylabel(), right.get_ylabel()) == ("macro-F1", "in-scope AUROC")
+    assert [list(map(float, line.get_ydata())) for line in left.lines] == [[0.55, 0.55], [0.5, 0.6], [0.5, 0.6]]  # pyright: ignore
+    assert list(left.lines[0].get_xdata()) == [10, 20]
+
+
+def test_samples_of_the_training_rows_nest_keep_groups_and_are_no_prefix(few: Path) -> None:
     corpus = read_corpus(few)
-    half, all_ = corpus.sample(24), corpus.sample(48)
-    assert half == all_[:24] == corpus.sample(24)
-    assert sorted(row.text for row in all_) == sorted(row.text for row in corpus.train)
-    assert corpus.sample(None) == corpus.train
+    quarter, half = (corpus.sample(count) for count in (12, 24))
+    assert [len(quarter), len(half)] == [12, 24]
+    names = [row.id for row in half]
+    assert [row.id for row in quarter] == [name for name in names if name in {row.id for row in quarter}]
+    assert names != [row.id for row in corpus.train[:24]]
+    assert all(sum(row.group == other.group for other in half) == 2 for row in half)
+    assert len(corpus.sample(13)) == 12
+    assert len(corpus.sample(1)) == 2
+    assert corpus.sample(None) == corpus.sample(48) == corpus.train

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from asif_data import model_dir
@@ -11,7 +12,7 @@ from asif_data.encoding import Utterance
 from asif_data.errors import AsifError
 from asif_data.rows import Row
 from asif_serve.predictor import Predictor
-from asif_train.evaluate import evaluate
+from asif_train.evaluate import _contrast, evaluate
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +57,19 @@ def test_every_headline_has_an_interval_around_it(judged) -> None:
     } <= set(report.values["headline"])
     for found in report.values["headline"].values():
         assert found["low"] <= found["high"]
+
+
+def test_contrast_consistency_is_the_share_of_whole_sets_with_every_member_right() -> None:
+    sets = ["a", "a", "b", "b", "b", "c", "c", None, "alone"]
+    rows = [Row.model_validate({"text": f"reply {i}", "contrast_set": name}) for i, name in enumerate(sets)]
+    right = np.array([True, True, True, False, True, False, False, False, True])
+    found = _contrast(rows, right, [str(name) for name in sets], 30)["contrast consistency"]
+    assert (found["value"], found["rows"]) == (pytest.approx(1 / 3), 3)
+
+
+def test_without_contrast_sets_there_is_no_consistency(small_model: Path, some_rows: list[Row]) -> None:
+    rows = [row for row in some_rows if not getattr(row, "contrast_set", None)]
+    assert "contrast consistency" not in evaluate(small_model, rows, resamples=30).values["headline"]
 
 
 def test_baselines_stand_beside_it_also_on_the_clients_turn_alone(judged) -> None:

@@ -1,6 +1,7 @@
 """`asif-train`: fit, evaluate and promote models; draw learning curves."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -89,9 +90,9 @@ def curve(
     seed: Annotated[list[int] | None, typer.Option(help="Seed; several times.")] = None,
     on: Annotated[list[str] | None, typer.Option(help="NAME=ROWS: judge on these labelled rows as well.")] = None,
 ) -> None:
-    """Train on growing shares of the rows: would more still help? Goes on where it was stopped."""
+    """Train on shares of the rows, with as many updates each: would more rows help? Points reached are kept."""
     _quiet()
-    others = dict(_named_rows(given) for given in on or ())
+    others = _named_rows(on or ())
     points = curves.curve(
         data,
         read_recipe(recipe),
@@ -105,11 +106,14 @@ def curve(
     out.print(f"Written to {out_}: {curves.POINTS}, {curves.FIGURE}.")
 
 
-def _named_rows(given: str) -> tuple[str, list[Row]]:
-    name, equals, path = given.partition("=")
-    if not (name and equals and path) or name == "test":
-        raise AsifError(f"--on: expected NAME=ROWS with a name other than test, found {given!r}.")
-    return name, read_rows(row_files(path))
+def _named_rows(given: Sequence[str]) -> dict[str, list[Row]]:
+    named: dict[str, list[Row]] = {}
+    for one in given:
+        name, equals, path = one.partition("=")
+        if not (name and equals and path) or name in named:
+            raise AsifError(f"--on: expected NAME=ROWS with a name of its own, found {one!r}.")
+        named[name] = read_rows(row_files(path))
+    return named
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 import hashlib
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,11 +33,22 @@ class Corpus:
         return {"train": len(self.train), "validation": len(self.validation), "test": len(self.test)}
 
     def sample(self, rows: int | None) -> list[Row]:
-        """The training rows, or about `rows` of them: whole groups in a fixed random order, so that samples nest."""
-        if rows is None:
+        """About `rows` training rows, all of them if None.
+
+        Whole groups, in an order drawn once from their names, until the next would exceed `rows`: a smaller sample is
+        part of a larger one. Rows come in the order of the corpus.
+        """
+        if rows is None or rows >= len(self.train):
             return self.train
-        order = [hashlib.sha256(group.encode()).digest() for group in row_groups(self.train)]
-        return [self.train[i] for i in sorted(range(len(order)), key=order.__getitem__)[:rows]]
+        groups = row_groups(self.train)
+        sizes = Counter(groups)
+        drawn: set[str] = set()
+        for group in sorted(sizes, key=lambda name: hashlib.sha256(name.encode()).digest()):
+            if drawn and sizes[group] > rows:
+                break
+            drawn.add(group)
+            rows -= sizes[group]
+        return [row for row, group in zip(self.train, groups, strict=True) if group in drawn]
 
 
 def read_corpus(path: str | Path = DEFAULT) -> Corpus:

@@ -1,8 +1,11 @@
 """Learning curve: whether more rows would still help, on the test split and on any other labelled rows."""
 
+import hashlib
 import json
+import math
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
@@ -10,30 +13,36 @@ from statistics import mean, stdev
 from typing import Any
 
 from matplotlib.figure import Figure
+from pydantic import ValidationError
 from rich.table import Table
 
 from asif_data.errors import AsifError
+from asif_data.labels import MARKS, NONE
 from asif_data.model_dir import write_atomically
 from asif_data.rows import Row
 from asif_train import figures
-from asif_train.corpus import read_corpus
+from asif_train.base_model import locate
+from asif_train.corpus import Corpus, read_corpus
 from asif_train.evaluate import evaluate
-from asif_train.fit import fit
-from asif_train.recipe import Recipe
+from asif_train.fit import fit, git_commit
+from asif_train.recipe import MAX_EPOCHS, Recipe
 
 SHARES = (0.125, 0.25, 0.5, 1.0)
 POINTS = "points.jsonl"
 FIGURE = "curve.png"
 SHOWN = ("macro-F1", "in-scope AUROC")
+TEST = "test"
+
+Scores = dict[str, dict[str, float | None]]
 
 
 @dataclass(frozen=True)
 class Point:
-    """One fine-tuning: `rows` it was trained on, its seed, and its headlines by name of the judged set."""
+    """One fine-tuning: how many rows it was trained on, its seed, and its headlines by name of the judged set."""
 
     rows: int
     seed: int
-    scores: dict[str, dict[str, float]]
+    scores: Scores
 
 
 def curve(
@@ -43,30 +52,39 @@ def curve(
     *,
     shares: Sequence[float] = SHARES,
     seeds: Sequence[int] = (0,),
-    others: dict[str, list[Row]] | None = None,
+    others: Mapping[str, Sequence[Row]] | None = None,
     tell: Callable[[str], None] = print,
 ) -> list[Point]:
     """Fine-tune on nested shares of the training groups and judge each model as it would be served.
 
-    Judged are the test split of `data` and each named list in `others`. Every point is appended to
-    `out`/points.jsonl as it is reached; called again with the same rows and recipe, points that stand there are not
-    trained anew. Writes `out`/curve.png. Models are deleted as soon as they are judged. Raises AsifError.
+    A share is trained for as many updates as the whole: its epochs are the recipe's divided by the share (early
+    stopping may end it before), so that the curve compares rows and not training time. The validation
+    split stays whole. Judged are the test split of `data` and each named set of rows in `others`.
+
+    Points go to `out`/points.jsonl and `out`/curve.png as they are reached. A point that stands there with the same
+    corpus, recipe, base model and judged rows is not trained anew. Models are deleted as soon as they are judged.
+    Raises AsifError.
     """
     corpus = read_corpus(data)
-    judged = {"test": corpus.test, **(others or {})}
+    judged = {TEST: corpus.test, **_checked(others or {})}
+    plan = _plan(recipe, corpus, shares, seeds)
+    given = {
+        "corpus_sha256": corpus.sha256,
+        "base_model_sha256": locate(recipe.base_model).sha256,
+        "judged": {name: _digest(rows) for name, rows in judged.items()},
+    }
     out.mkdir(parents=True, exist_ok=True)
     points = []
-    for rows, seed in _plan(len(corpus.train), shares, seeds):
-        trained = recipe.model_copy(update={"rows": rows, "seed": seed})
-        key = {"recipe": trained.model_dump(), "corpus_sha256": corpus.sha256, "judged": sorted(judged)}
+    for trained in plan:
+        key = given | {"recipe": trained.model_dump()}
         point = _known(out / POINTS, key)
         if point is None:
-            tell(f"{rows} of {len(corpus.train)} rows, seed {seed}")
-            point = Point(rows, seed, _judged(data, trained, out / ".models", judged, tell))
-            reached = (out / POINTS).read_text(encoding="utf-8") if (out / POINTS).is_file() else ""
-            write_atomically(out / POINTS, reached + json.dumps(asdict(point) | key) + "\n")
+            rows = len(corpus.sample(trained.rows))
+            tell(f"{rows} of {len(corpus.train)} rows, seed {trained.seed}, at most {trained.epochs} epochs")
+            point = Point(rows, trained.seed, _scores(data, trained, out, judged))
+            _keep(out / POINTS, asdict(point) | key | {"git_commit": git_commit()})
         points.append(point)
-    _figure(points).savefig(out / FIGURE, dpi=150, bbox_inches="tight")
+        _figure(points).savefig(out / FIGURE, dpi=150, bbox_inches="tight")
     return points
 
 
@@ -74,58 +92,101 @@ def table(points: Sequence[Point]) -> Table:
     """Mean over the seeds, with their standard deviation, at each number of rows."""
     names = [(judged, name) for judged in points[0].scores for name in (*SHOWN, "four-way macro-F1")]
     shown = Table("rows", "seeds", *(f"{judged}\n{name}" for judged, name in names), title="Learning curve")
-    for rows, part in by_rows(points):
+    for rows, part in _by_rows(points):
         cells = ([point.scores[judged][name] for point in part] for judged, name in names)
         shown.add_row(str(rows), str(len(part)), *(_spread(values) for values in cells))
     return shown
 
 
-def by_rows(points: Sequence[Point]) -> Iterator[tuple[int, list[Point]]]:
-    """The points of each number of training rows, fewest first."""
-    for rows, part in groupby(sorted(points, key=lambda point: point.rows), key=lambda point: point.rows):
-        yield rows, list(part)
+def _plan(recipe: Recipe, corpus: Corpus, shares: Sequence[float], seeds: Sequence[int]) -> list[Recipe]:
+    """One recipe a point, the largest share of each seed first; each seed and number of rows once."""
+    if not shares or not all(0 < share <= 1 for share in shares):
+        raise AsifError(f"expected shares above 0 and at most 1, found {list(shares)}.")
+    if not seeds:
+        raise AsifError("expected at least one seed, found none.")
+    whole = len(corpus.sample(recipe.rows))
+    plan = {}
+    for seed in seeds:
+        for share in sorted(shares, reverse=True):
+            rows = max(1, round(whole * share))
+            epochs = min(MAX_EPOCHS, math.ceil(recipe.epochs / share))
+            plan[seed, rows] = recipe.model_dump() | {"rows": rows, "seed": seed, "epochs": epochs}
+    try:
+        return [Recipe.model_validate(values) for values in plan.values()]
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise AsifError(f"{first['loc'][0]}: {first['msg'].lower()}, found {first['input']!r}.") from None
 
 
-def _figure(points: Sequence[Point]) -> Figure:
-    parts = list(by_rows(points))
-    series = {
-        (judged, name): [[point.scores[judged][name] for point in part] for _, part in parts]
-        for judged in points[0].scores
-        for name in SHOWN
-    }
-    return figures.learning_curve([rows for rows, _ in parts], series)
+def _checked(others: Mapping[str, Sequence[Row]]) -> dict[str, Sequence[Row]]:
+    for name, rows in others.items():
+        if name == TEST:
+            raise AsifError(f"expected a name other than {TEST}, which is the split of the corpus, found {name!r}.")
+        unknown = sorted({str(row.label) for row in rows} - set(MARKS))
+        if unknown:
+            raise AsifError(f"{name}: expected rows labelled {', '.join(MARKS)}, found {', '.join(unknown)}.")
+        if all(row.label == NONE for row in rows):
+            raise AsifError(f"{name}: expected rows that one of the labels applies to, found none.")
+    return dict(others)
 
 
-def _spread(values: Sequence[float]) -> str:
-    return f"{mean(values):.3f}" + (f" ± {stdev(values):.3f}" if len(values) > 1 else "")
-
-
-def _plan(rows: int, shares: Sequence[float], seeds: Sequence[int]) -> list[tuple[int, int]]:
-    wrong = [share for share in shares if not 0 < share <= 1]
-    if wrong or not shares or not seeds:
-        raise AsifError(f"expected at least one seed and shares above 0 and at most 1, found {list(shares)}.")
-    return [(max(1, round(rows * share)), seed) for seed in seeds for share in sorted(shares, reverse=True)]
+def _digest(rows: Sequence[Row]) -> str:
+    return hashlib.sha256(json.dumps([(row.text, row.context, row.label) for row in rows]).encode()).hexdigest()
 
 
 def _known(file: Path, key: dict[str, Any]) -> Point | None:
     if not file.is_file():
         return None
-    for line in file.read_text(encoding="utf-8").splitlines():
-        record = json.loads(line)
-        if all(record.get(name) == value for name, value in key.items()):
-            return Point(record["rows"], record["seed"], record["scores"])
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            record = json.loads(line)
+            if all(record.get(name) == value for name, value in key.items()):
+                return Point(record["rows"], record["seed"], record["scores"])
+        except (ValueError, AttributeError, KeyError):
+            raise AsifError(
+                f"{file}:{number}: expected a point as JSON, found something else; delete the line."
+            ) from None
     return None
 
 
-def _judged(
-    data: str | Path, recipe: Recipe, models: Path, judged: dict[str, list[Row]], tell: Callable[[str], None]
-) -> dict[str, dict[str, float]]:
-    shutil.rmtree(models, ignore_errors=True)
+def _keep(file: Path, record: dict[str, Any]) -> None:
+    reached = file.read_text(encoding="utf-8") if file.is_file() else ""
+    write_atomically(file, reached + json.dumps(record, allow_nan=False) + "\n")
+
+
+def _scores(data: str | Path, recipe: Recipe, out: Path, judged: Mapping[str, Sequence[Row]]) -> Scores:
+    models = Path(tempfile.mkdtemp(prefix=".models-", dir=out))
     try:
-        model = fit(data, recipe, models, tell=tell)
-        reports = {
-            name: evaluate(model, rows, split=name, resamples=1).values["headline"] for name, rows in judged.items()
-        }
+        model = fit(data, recipe, models, tell=lambda line: None)
+        return {name: _headlines(model, rows, name) for name, rows in judged.items()}
     finally:
         shutil.rmtree(models, ignore_errors=True)
-    return {name: {metric: found["value"] for metric, found in report.items()} for name, report in reports.items()}
+
+
+def _headlines(model: Path, rows: Sequence[Row], name: str) -> dict[str, float | None]:
+    found = evaluate(model, rows, split=name, resamples=0).values["headline"]
+    return {metric: None if math.isnan(value["value"]) else value["value"] for metric, value in found.items()}
+
+
+def _by_rows(points: Sequence[Point]) -> Iterator[tuple[int, list[Point]]]:
+    for rows, part in groupby(sorted(points, key=lambda point: point.rows), key=lambda point: point.rows):
+        yield rows, list(part)
+
+
+def _spread(values: Sequence[float | None]) -> str:
+    found = [value for value in values if value is not None]
+    if not found:
+        return "-"
+    return f"{mean(found):.3f}" + (f" ± {stdev(found):.3f}" if len(found) > 1 else "")
+
+
+def _figure(points: Sequence[Point]) -> Figure:
+    parts = list(_by_rows(points))
+    series = {
+        (judged, name): [
+            [value for point in part if (value := point.scores[judged][name]) is not None] for _, part in parts
+        ]
+        for judged in points[0].scores
+        for name in SHOWN
+    }
+    return figures.learning_curve([rows for rows, _ in parts], series)

@@ -100,7 +100,7 @@ def evaluate(
     """Judge a model on labelled rows it has not seen.
 
     `train_rows` are what the baselines are fitted on; without them there are none. Every headline has a 95 % interval
-    from `resamples` resamples of groups (a row without a group is one of its own). Raises AsifError.
+    from `resamples` resamples of groups (a row without a group is one of its own; 0 leaves intervals out). Raises AsifError.
     """
     model = load(model_dir)
     labels = tuple(model.manifest.labels)
@@ -193,11 +193,11 @@ def _inside(values: np.ndarray, inside: np.ndarray, groups: Sequence[str], resam
 
 
 def _contrast(rows: Sequence[Row], right: np.ndarray, groups: Sequence[str], resamples: int) -> dict[str, Any]:
-    """Contrast consistency, where rows form contrast sets: the share of sets with every member right.
+    """Contrast consistency: the share of contrast sets of at least two rows with every member right.
 
     Source: Gardner et al. (2020), Evaluating Models' Local Decision Boundaries via Contrast Sets.
     """
-    sets = list(contrast_sets(rows).values())
+    sets = [members for members in contrast_sets(rows).values() if len(members) > 1]
     if not sets:
         return {}
     whole = np.array([right[members].all() for members in sets])

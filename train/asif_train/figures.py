@@ -1,6 +1,7 @@
 """Figures of an evaluation, readable in print and by colour-blind readers."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -77,7 +78,7 @@ def learning_curve(rows: Sequence[int], series: Mapping[tuple[str, str], Sequenc
     names = list(dict.fromkeys(judged for judged, _ in series))
     figure = Figure(figsize=(4.4 * len(panels), 3.8), layout="constrained")
     for axes, metric in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        for name, color, marker in zip(names, _COLORS, "osD^v", strict=False):
+        for name, color, marker in zip(names, cycle(_COLORS), cycle("osD^v"), strict=False):
             scores = series[name, metric]
             axes.plot(rows, [np.mean(values) for values in scores], color=color, label=name)
             for count, values in zip(rows, scores, strict=True):

@@ -16,7 +16,7 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its 95 % interval; `rows` says over how many rows."""
+    """A figure with its 95 % interval; `rows` says over how many rows (or sets)."""
 
     value: float
     low: float
@@ -31,12 +31,12 @@ def estimate(metric: Callable[[np.ndarray], float], groups: Sequence[object], re
     """A metric with a 95 % percentile interval that resamples groups, not rows.
 
     `metric` takes row indices (a resample repeats and omits whole groups) and may return nan where it is not
-    defined; such resamples are left out. Cluster bootstrap: Field & Welsh (2007), Bootstrapping clustered data.
+    defined; such resamples are left out. Without resamples the interval is nan. Cluster bootstrap: Field & Welsh (2007), Bootstrapping clustered data.
     """
     names, inverse = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
     members = [np.flatnonzero(inverse == g) for g in range(len(names))]
     value = float(metric(np.arange(len(inverse))))
-    if len(names) < 2 or np.isnan(value):
+    if resamples < 1 or len(names) < 2 or np.isnan(value):
         return Estimate(value, float("nan"), float("nan"), len(inverse))
 
     def resampled(drawn: np.ndarray) -> float:

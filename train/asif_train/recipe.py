@@ -11,6 +11,7 @@ from asif_data.errors import AsifError
 from asif_train.base_model import PACKAGED
 
 RECIPES = Path(__file__).parent / "recipes"
+MAX_EPOCHS = 100
 
 
 class Recipe(BaseModel):
@@ -18,13 +19,13 @@ class Recipe(BaseModel):
 
     `context_dropout` is the share of training rows whose context is left out, drawn anew each epoch.
     `patience` counts epochs without a better validation score before training stops. `rows` limits the training
-    rows, for quick trials; null takes all.
+    rows to about so many, in whole groups; null takes all.
     """
 
     model_config = ConfigDict(extra="forbid")
     base_model: str = PACKAGED
-    seed: int = Field(0, ge=0)
-    epochs: int = Field(4, ge=1, le=100)
+    seed: int = Field(0, ge=0, lt=2**32)
+    epochs: int = Field(4, ge=1, le=MAX_EPOCHS)
     batch_size: int = Field(32, ge=1)
     learning_rate: float = Field(1e-4, gt=0, lt=1)
     warmup: float = Field(0.1, ge=0, lt=1)
