@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
@@ -30,6 +31,7 @@ from asif_train.fit import git_commit
 from asif_train.metrics import Estimate, estimate
 
 REPORT_VERSION = 1
+_BARS = Console(stderr=True)  # standard output is for the report
 _COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.5)
 
 
@@ -112,7 +114,9 @@ def evaluate(
     predictor = Predictor(model)
     parts = [rows[i : i + 64] for i in range(0, len(rows), 64)]
     decisions = [
-        d for part in track(parts, "Answering") for d in predictor([Utterance(r.text, r.context) for r in part])
+        d
+        for part in track(parts, "Answering", console=_BARS)
+        for d in predictor([Utterance(r.text, r.context) for r in part])
     ]
     gold = np.array(targets(rows, labels))
     scored = Scored(np.array([d.scores for d in decisions]), np.array([d.in_scope for d in decisions]))
@@ -231,6 +235,6 @@ def _baselines(
 ) -> Any:
     base = locate(model.manifest.recipe["base_model"])
     with tempfile.TemporaryDirectory() as folder:
-        for baseline in track(baselines(train, test, labels, base, Path(folder)), "Baselines", total=5):
+        for baseline in track(baselines(train, test, labels, base, Path(folder)), "Baselines", total=5, console=_BARS):
             judged = _judge(gold, baseline.scored, groups, resamples)
             yield {"name": baseline.name, "client_only": baseline.client_only, **judged}
