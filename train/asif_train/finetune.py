@@ -22,9 +22,10 @@ from asif_data.encoding import InputEncoder, Utterance
 from asif_data.errors import AsifError
 from asif_data.model_dir import TOKENIZER
 from asif_data.rows import Row
+from asif_train.attention import CPU_ATTENTION
 from asif_train.base_model import BaseModel
 from asif_train.corpus import Corpus
-from asif_train.dataset import Collator, EpochCallback, PairDataset
+from asif_train.dataset import Collator, EpochCallback, LengthSampler, PairDataset
 from asif_train.metrics import four_way_macro_f1
 from asif_train.recipe import Recipe
 
@@ -91,6 +92,17 @@ def input_names(network: PreTrainedModel) -> list[str]:
     return [name for name in ("input_ids", "attention_mask", "token_type_ids") if name in accepted]
 
 
+class _Trainer(Trainer):
+    """The Trainer with rows in the order of LengthSampler."""
+
+    def __init__(self, *args: Any, sampler: LengthSampler, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._sampler = sampler
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> LengthSampler:
+        return self._sampler
+
+
 def train(
     network: PreTrainedModel, corpus: Corpus, encoder: InputEncoder, recipe: Recipe, checkpoints: Path, resume: bool
 ) -> list[dict[str, float]]:
@@ -100,7 +112,10 @@ def train(
     """
     rows = corpus.sample(recipe.rows)
     train_set = PairDataset(rows, corpus.labels, encoder, context_dropout=recipe.context_dropout, seed=recipe.seed)
-    trainer = Trainer(
+    if network.config._attn_implementation == "sdpa" and not torch.accelerator.is_available():
+        network.set_attn_implementation(CPU_ATTENTION)
+    trainer = _Trainer(
+        sampler=LengthSampler(train_set, recipe.batch_size, recipe.seed),
         model=network,
         args=_arguments(recipe, checkpoints),
         train_dataset=train_set,
@@ -131,7 +146,6 @@ def _arguments(recipe: Recipe, checkpoints: Path) -> TrainingArguments:
         weight_decay=recipe.weight_decay,
         use_cpu=not torch.accelerator.is_available(),
         bf16=has_bfloat16(),
-        train_sampling_strategy="group_by_length",
         eval_strategy="epoch",
         save_strategy="epoch",
         logging_strategy="epoch",
