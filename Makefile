@@ -10,7 +10,7 @@ MODEL ?= models/current
 PORT ?=
 ARGS ?=
 
-.PHONY: help setup train resume evaluate promote check serve test lint format clean
+.PHONY: help setup train resume evaluate robustness bench promote check serve test lint format clean
 
 help: ## Say what the targets do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -31,6 +31,12 @@ resume: $(READY) ## Go on with a fine-tuning that was stopped
 
 evaluate: $(READY) ## Judge MODEL on the test split of DATA
 	$(BIN)/asif-train evaluate $(MODEL) --data $(DATA) $(ARGS)
+
+robustness: $(READY) ## Put the robustness suite to MODEL, a test for each border, transform and direction
+	ASIF_ROBUSTNESS_MODEL=$(MODEL) $(BIN)/python -m pytest -m robustness -rs tests/train/test_robustness.py $(ARGS)
+
+bench: $(READY) ## Time fine-tuning beside the Trainer's defaults
+	$(BIN)/asif-train bench $(ARGS)
 
 promote: $(READY) ## Put VERSION in service
 	$(BIN)/asif-train promote $(VERSION)

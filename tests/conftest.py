@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from asif_data.rows import Row
+from asif_data.labels import MARKS
+from asif_data.rows import SPLITS, Row, write_rows
 
 ROOT = Path(__file__).parents[1]
 CORPUS = ROOT / "data" / "corpus"
@@ -33,3 +34,18 @@ def corpus_rows() -> list[Row]:
     from asif_data.rows import read_rows, row_files
 
     return read_rows(row_files(CORPUS))
+
+
+@pytest.fixture
+def few(tmp_path: Path, corpus_rows: list[Row]) -> Path:
+    """A row file: twelve rows of each label in each split, in groups of two, without client turns."""
+    kept = []
+    for split in SPLITS:
+        for label in MARKS:
+            rows = [row for row in corpus_rows if (row.split, row.label) == (split, label)][:12]
+            alone = {"context": None, "contrast_set": None}
+            kept += [
+                row.model_copy(update=alone | {"group": f"{split} {label} {i // 2}"}) for i, row in enumerate(rows)
+            ]
+    write_rows(tmp_path / "few.jsonl", kept)
+    return tmp_path / "few.jsonl"

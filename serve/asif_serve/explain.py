@@ -79,15 +79,20 @@ def explain(utterance: Utterance, decision: Decision, judge: Judge) -> Explanati
         [Utterance(text[p.start : p.end], utterance.context) for p in pieces]
         + [Utterance(w, utterance.context) for w in without]
     )
-    drops = [_strength(decision, decision) - _strength(decision, d) for d in judged[len(pieces) :]]
-    ranked = sorted(zip(spans, drops, strict=True), key=lambda pair: -pair[1])
+    ranked = rank(decision, spans, judged[len(pieces) :])
     return Explanation(
         list(zip(pieces, judged[: len(pieces)], strict=True)),
         [(span, drop) for span, drop in ranked[:TOP_WORDS] if drop > 0],
     )
 
 
-def _strength(decision: Decision, other: Decision) -> float:
+def rank(decision: Decision, spans: Sequence[Span], judged: Sequence[Decision]) -> list[tuple[Span, float]]:
+    """Words with their weights, heaviest first; `judged` are the decisions without each word."""
+    drops = [strength(decision, decision) - strength(decision, other) for other in judged]
+    return sorted(zip(spans, drops, strict=True), key=lambda pair: -pair[1])
+
+
+def strength(decision: Decision, other: Decision) -> float:
     """The probability that `other` gives to what `decision` says."""
     if decision.reason == "out_of_scope":
         return 1 - other.in_scope

@@ -8,29 +8,13 @@ import pytest
 from typer.testing import CliRunner
 
 from asif_data.errors import AsifError
-from asif_data.rows import Row, write_rows
+from asif_data.rows import Row
 from asif_train import curve as curves
 from asif_train.cli import app
 from asif_train.corpus import read_corpus
 from asif_train.recipe import Recipe, read_recipe
 
-LABELS = ("empathy", "sympathy", "over-identification", "none")
 VALUES = {"macro-F1": 0.5, "in-scope AUROC": 0.6, "four-way macro-F1": 0.4}
-
-
-@pytest.fixture
-def few(tmp_path: Path, corpus_rows: list[Row]) -> Path:
-    """Twelve rows of each label in each split, in groups of two."""
-    kept = []
-    for split in ("train", "validation", "test"):
-        for label in LABELS:
-            rows = [row for row in corpus_rows if (row.split, row.label) == (split, label)][:12]
-            kept += [row.model_copy(update={"group": f"{split} {label} {i // 2}"}) for i, row in enumerate(rows)]
-    for row in kept:
-        row.contrast_set = None  # pyright: ignore[reportAttributeAccessIssue]
-        row.context = None
-    write_rows(tmp_path / "few.jsonl", kept)
-    return tmp_path / "few.jsonl"
 
 
 @pytest.fixture

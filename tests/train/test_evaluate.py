@@ -6,13 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score, roc_auc_score
 
 from asif_data import model_dir
 from asif_data.encoding import Utterance
 from asif_data.errors import AsifError
 from asif_data.rows import Row
 from asif_serve.predictor import Predictor
-from asif_train.evaluate import _contrast, evaluate
+from asif_train.baselines import Scored
+from asif_train.evaluate import _contrast, _difference, evaluate
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +54,7 @@ def test_every_headline_has_an_interval_around_it(judged) -> None:
         "in-scope AUROC",
         "FPR at 95 % TPR",
         "four-way macro-F1",
+        "four-way accuracy",
         "set coverage",
         "set size",
     } <= set(report.values["headline"])
@@ -72,18 +75,99 @@ def test_without_contrast_sets_there_is_no_consistency(small_model: Path, some_r
     assert "contrast consistency" not in evaluate(small_model, rows, resamples=30).values["headline"]
 
 
-def test_baselines_stand_beside_it_also_on_the_clients_turn_alone(judged) -> None:
+def test_baselines_stand_beside_it_on_every_view(judged) -> None:
     _, report = judged
-    names = [(b["name"], b["client_only"]) for b in report.values["baselines"]]
-    assert names == [
-        ("majority", False),
-        ("TF-IDF + logistic regression", False),
-        ("frozen encoder + logistic regression", False),
-        ("TF-IDF + logistic regression", True),
-        ("frozen encoder + logistic regression", True),
+    both, utterance, client = "utterance and client's turn", "utterance alone", "client's turn alone"
+    assert [(b["name"], b["view"]) for b in report.values["baselines"]] == [
+        ("majority", None),
+        ("keyword rules", utterance),
+        ("TF-IDF + logistic regression", both),
+        ("frozen encoder + logistic regression", both),
+        ("TF-IDF + logistic regression", utterance),
+        ("frozen encoder + logistic regression", utterance),
+        ("TF-IDF + logistic regression", client),
+        ("frozen encoder + logistic regression", client),
     ]
-    text = report.table().columns[0]._cells
-    assert any("client's turn alone" in str(cell) for cell in text)
+
+
+def test_how_far_it_is_ahead_is_the_difference_of_the_headlines(judged) -> None:
+    _, report = judged
+    for baseline in report.values["baselines"]:
+        for name in ("macro-F1", "in-scope AUROC"):
+            ahead = baseline["difference"][name]
+            assert ahead["value"] == pytest.approx(report.values["headline"][name]["value"] - baseline[name]["value"])
+            assert ahead["low"] <= ahead["value"] <= ahead["high"]
+
+
+def test_a_difference_to_oneself_is_certainly_nothing(judged) -> None:
+    _, report = judged
+    found = _difference(report.judged, Scored(report.judged.scores, report.judged.in_scope), 30)
+    assert [(value["low"], value["high"]) for value in found.values()] == [(0, 0), (0, 0)]
+
+
+def test_headlines_are_those_of_scikit_learn(judged) -> None:
+    _, report = judged
+    gold, scores, inside = report.judged.gold, report.judged.scores, report.judged.inside
+    headline = {name: value["value"] for name, value in report.values["headline"].items()}
+    assert headline["macro-F1"] == pytest.approx(f1_score(gold[inside], scores[inside].argmax(1), average="macro"))
+    assert headline["in-scope AUROC"] == pytest.approx(roc_auc_score(inside, report.judged.in_scope))
+    assert headline["four-way accuracy"] == pytest.approx((gold == report.judged.answers).mean())
+    assert headline["four-way macro-F1"] == pytest.approx(f1_score(gold, report.judged.answers, average="macro"))
+
+
+def test_slices_calibration_and_whole_sessions_are_in_the_report_and_its_tables(judged, some_rows: list[Row]) -> None:
+    _, report = judged
+    values = report.values
+    assert {"register", "length", "border"} <= set(values["slices"])
+    assert sum(found["rows"] for found in values["slices"]["length"].values()) == len(some_rows)
+    assert set(values["calibration"]) == {"scores", "in_scope"}
+    assert values["calibration"]["scores"]["ECE"]["value"] == pytest.approx(values["headline"]["ECE"]["value"])
+    assert values["calibration"]["scores"]["Brier"]["value"] == pytest.approx(values["headline"]["Brier"]["value"])
+    assert 0 < values["in_practice"]["of_100_turns"]["labelled"]["value"] < 100
+    titles = [table.title for table in report.tables()]
+    assert titles == ["Ahead of the baselines", "Calibration", "In practice", "Slices", "Most confident errors"]
+
+
+def test_the_words_of_a_users_rows_are_never_written(small_model: Path, some_rows: list[Row], tmp_path: Path) -> None:
+    model = tmp_path / small_model.name
+    shutil.copytree(small_model, model)
+    private = {"source": "clinic", "context": "canarycontext"}
+    rows = [row.model_copy(update=private | {"text": f"{row.text} canarytext"}) for row in some_rows]
+    report = evaluate(model, rows, resamples=0)
+    report.save(model_dir.load(model))
+    errors = json.loads((model / "report.json").read_text())["errors"]
+    assert {error["id"] for error in errors} <= {row.id for row in rows}
+    assert errors
+    for written in ("report.json", "README.md"):
+        assert "canary" not in (model / written).read_text()
+
+
+def test_other_labels_are_judged_without_what_is_known_of_ours(
+    small_model: Path, some_rows: list[Row], tmp_path: Path
+) -> None:
+    model = tmp_path / small_model.name
+    shutil.copytree(small_model, model)
+    manifest = json.loads((model / "manifest.json").read_text())
+    ours, manifest["labels"] = manifest["labels"], ["warm", "cool", "cold"]
+    (model / "manifest.json").write_text(json.dumps(manifest))
+    names = dict(zip(ours, manifest["labels"], strict=True)) | {"none": "none"}
+    rows = [Row(text=row.text, label=names[str(row.label)]) for row in some_rows]
+    report = evaluate(model, rows, train_rows=rows, resamples=0)
+    report.save(model_dir.load(model))
+    assert "in_practice" not in report.values
+    assert list(report.values["slices"]) == ["length"]
+    assert [(b["name"], b["view"]) for b in report.values["baselines"]] == [
+        ("majority", None),
+        ("TF-IDF + logistic regression", "utterance alone"),
+        ("frozen encoder + logistic regression", "utterance alone"),
+    ]
+    assert "whole session" not in (model / "README.md").read_text()
+    assert "nan" not in (model / "README.md").read_text()
+
+
+def test_rows_that_no_label_applies_to_cannot_be_judged(small_model: Path) -> None:
+    with pytest.raises(AsifError, match="labels applies to"):
+        evaluate(small_model, [Row(text="Shall we say Tuesday?", label="none")])
 
 
 def test_the_report_names_the_manifest_and_leaves_it_as_it_was(judged, small_model: Path) -> None:
@@ -94,13 +178,10 @@ def test_the_report_names_the_manifest_and_leaves_it_as_it_was(judged, small_mod
     assert sum(map(sum, saved["confusion"])) == saved["rows"]
 
 
-def test_the_card_tells_limits_before_figures(judged) -> None:
+def test_figures_are_written_and_shown_in_the_card(judged) -> None:
     model, _ = judged
     card = (model / "README.md").read_text()
-    assert card.index("Limits first") < card.index("## Evaluation")
-    assert "machine-written" in card
-    assert "base_model: sentence-transformers/all-MiniLM-L6-v2" in card
-    for name in ("confusion", "reliability", "risk_coverage"):
+    for name in ("confusion", "reliability", "risk_coverage", "slices"):
         assert (model / "figures" / f"{name}.png").stat().st_size > 5_000
         assert f"figures/{name}.png" in card
 

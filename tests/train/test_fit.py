@@ -19,16 +19,6 @@ from asif_train.recipe import read_recipe
 FIT = [sys.executable, "-m", "asif_train.cli", "fit", "--recipe", "small"]
 
 
-def few_rows(rows: list[Row], path: Path, per_label: int = 12) -> Path:
-    """A row file with a few rows of each label in each split."""
-    kept = []
-    for split in ("train", "validation", "test"):
-        for label in ("empathy", "sympathy", "over-identification", "none"):
-            kept += [row for row in rows if (row.split, row.label) == (split, label)][:per_label]
-    write_rows(path, kept)
-    return path
-
-
 def test_the_small_model_is_published_verified_and_promoted(small_models: Path) -> None:
     found = model_dir.current(small_models)
     assert found is not None
@@ -75,13 +65,12 @@ def test_a_missing_label_is_named(tmp_path: Path, corpus_rows: list[Row]) -> Non
         fit(data, read_recipe("small"), tmp_path / "models")
 
 
-def test_rows_linked_across_splits_are_refused(tmp_path: Path, corpus_rows: list[Row]) -> None:
-    data = few_rows(corpus_rows, tmp_path / "rows.jsonl")
+def test_rows_linked_across_splits_are_refused(few: Path, tmp_path: Path, corpus_rows: list[Row]) -> None:
     rows = [row for row in corpus_rows if row.split == "train"][:1]
-    with data.open("a") as file:
+    with few.open("a") as file:
         file.write(json.dumps(rows[0].model_dump() | {"id": "other", "split": "test"}) + "\n")
     with pytest.raises(AsifError, match="linked rows"):
-        fit(data, read_recipe("small"), tmp_path / "models")
+        fit(few, read_recipe("small"), tmp_path / "models")
 
 
 def test_resume_without_a_run_says_so(tmp_path: Path) -> None:
@@ -100,8 +89,7 @@ def test_command_line_prints_one_sentence_for_a_bad_recipe(tmp_path: Path) -> No
     assert "Traceback" not in done.stderr
 
 
-def test_two_processes_train_one_model(tmp_path: Path, corpus_rows: list[Row]) -> None:
-    data = few_rows(corpus_rows, tmp_path / "rows.jsonl")
+def test_two_processes_train_one_model(few: Path, tmp_path: Path) -> None:
     launch = [
         sys.executable,
         "-m",
@@ -115,7 +103,7 @@ def test_two_processes_train_one_model(tmp_path: Path, corpus_rows: list[Row]) -
     launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "--num_cpu_threads_per_process", "1"]
     models = tmp_path / "models"
     done = subprocess.run(
-        [*launch, "-m", *FIT[2:], "--data", str(data), "--models", str(models), "--epochs", "1"],
+        [*launch, "-m", *FIT[2:], "--data", str(few), "--models", str(models), "--epochs", "1"],
         capture_output=True, text=True, timeout=500, env=os.environ | {"MASTER_PORT": "29511"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
@@ -141,15 +129,14 @@ def _kill_when(process: subprocess.Popen[bytes], ready: Path, pattern: str) -> N
     "moment", ["checkpoints/checkpoint-*/trainer_state.json", "model/onnx/raw.onnx"], ids=["training", "export"]
 )
 def test_a_killed_run_leaves_the_published_model_and_resumes(
-    tmp_path: Path, small_model: Path, corpus_rows: list[Row], moment: str
+    few: Path, tmp_path: Path, small_model: Path, moment: str
 ) -> None:
     models = tmp_path / "models"
     models.mkdir()
     (models / small_model.name).symlink_to(small_model)
     model_dir.promote(models, small_model.name, "test")
     before = model_dir.load(models / "current").manifest_sha256
-    data = few_rows(corpus_rows, tmp_path / "rows.jsonl")
-    command = [*FIT, "--data", str(data), "--models", str(models), "--epochs", "3"]
+    command = [*FIT, "--data", str(few), "--models", str(models), "--epochs", "3"]
     process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _kill_when(process, models / ".runs", f"*/{moment}")
     assert model_dir.load(models / "current").manifest_sha256 == before

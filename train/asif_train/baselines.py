@@ -1,9 +1,10 @@
-"""Baselines: what simple models make of the same rows, also from the client's turn alone."""
+"""Baselines: what simple models make of the same rows, also from the utterance or the client's turn alone."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,8 +19,14 @@ from asif_data.rows import Row
 from asif_train.base_model import BaseModel
 from asif_train.dataset import Collator, targets
 from asif_train.finetune import input_names, save_tokenizer
+from asif_train.keywords import CUES, keyword_scores
 
+View = Literal["utterance and client's turn", "utterance alone", "client's turn alone"]
+BOTH: View = "utterance and client's turn"
+UTTERANCE: View = "utterance alone"
+CLIENT: View = "client's turn alone"
 _BATCH = 32
+_FEWEST_CONTEXTS = 20  # of fewer, no word may occur twice, and TF-IDF would have nothing to count
 
 
 @dataclass(frozen=True)
@@ -32,44 +39,47 @@ class Scored:
 
 @dataclass(frozen=True)
 class Baseline:
-    """A baseline by name; `client_only` ones see the context alone and should know nothing."""
+    """A baseline by name and view: what it sees of a row, None if nothing. `score` fits it and scores the test rows."""
 
     name: str
-    client_only: bool
-    scored: Scored
+    view: View | None
+    score: Callable[[], Scored]
 
 
 def baselines(
     train: Sequence[Row], test: Sequence[Row], labels: Sequence[str], base: BaseModel, folder: Path
-) -> Iterator[Baseline]:
-    """Fit each baseline on `train` and score `test`.
+) -> list[Baseline]:
+    """The baselines to fit on `train` and score on `test`, each fitted when its `score` is called.
 
-    Majority; TF-IDF with logistic regression; the frozen base encoder (mean of token vectors) with
-    logistic regression. Each of the last two once on utterance and context, once on the context alone. `folder` takes
-    the base encoder's tokenizer.
+    Majority; the codebook's cue phrases, where the labels are the codebook's; TF-IDF with logistic regression, and the
+    frozen base encoder (mean of token vectors) with logistic regression, each on every view, or on the utterance alone
+    if next to no row has a context. On the client's turn alone they should know nothing. `folder` takes the base encoder's tokenizer.
     """
     gold = np.array(targets(train, labels))
-    yield Baseline(
-        "majority",
-        False,
-        _scored(DummyClassifier(strategy="prior").fit(np.zeros((len(gold), 1)), gold), np.zeros((len(test), 1))),
-    )
     embed = frozen_encoder(base, folder)
-    for client_only in (False, True):
+
+    def fitted(features: Callable[..., tuple[object, object]], view: View) -> Scored:
+        seen, new = features(train, test, view)
+        return _scored(LogisticRegression(C=10.0, max_iter=2000).fit(seen, gold), new)
+
+    found = [Baseline("majority", None, lambda: _majority(gold, len(test)))]
+    if tuple(labels) == tuple(CUES):
+        found.append(Baseline("keyword rules", UTTERANCE, lambda: Scored(*keyword_scores([row.text for row in test]))))
+    answers = sum(bool(row.context) for row in train) >= _FEWEST_CONTEXTS
+    for view in (BOTH, UTTERANCE, CLIENT) if answers else (UTTERANCE,):
         for name, features in (("TF-IDF", _tfidf), ("frozen encoder", partial(_embedded, embed))):
-            seen, new = features(train, test, client_only)
-            model = LogisticRegression(C=10.0, max_iter=2000).fit(seen, gold)
-            yield Baseline(f"{name} + logistic regression", client_only, _scored(model, new))
+            found.append(Baseline(f"{name} + logistic regression", view, partial(fitted, features, view)))
+    return found
 
 
-def _columns(rows: Sequence[Row], client_only: bool) -> list[list[str]]:
-    context = [row.context or "" for row in rows]
-    return [context] if client_only else [[row.text for row in rows], context]
+def _columns(rows: Sequence[Row], view: View) -> list[list[str]]:
+    text, context = [row.text for row in rows], [row.context or "" for row in rows]
+    return {BOTH: [text, context], UTTERANCE: [text], CLIENT: [context]}[view]
 
 
-def _tfidf(train: Sequence[Row], test: Sequence[Row], client_only: bool) -> tuple[object, object]:
+def _tfidf(train: Sequence[Row], test: Sequence[Row], view: View) -> tuple[object, object]:
     seen, new = [], []
-    for a, b in zip(_columns(train, client_only), _columns(test, client_only), strict=True):
+    for a, b in zip(_columns(train, view), _columns(test, view), strict=True):
         vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2)
         seen.append(vectorizer.fit_transform(a))
         new.append(vectorizer.transform(b))
@@ -77,10 +87,15 @@ def _tfidf(train: Sequence[Row], test: Sequence[Row], client_only: bool) -> tupl
 
 
 def _embedded(
-    embed: Callable[[Sequence[str]], np.ndarray], train: Sequence[Row], test: Sequence[Row], client_only: bool
+    embed: Callable[[Sequence[str]], np.ndarray], train: Sequence[Row], test: Sequence[Row], view: View
 ) -> tuple[object, object]:
-    sides = [np.hstack([embed(column) for column in _columns(rows, client_only)]) for rows in (train, test)]
+    sides = [np.hstack([embed(column) for column in _columns(rows, view)]) for rows in (train, test)]
     return sides[0], sides[1]
+
+
+def _majority(gold: np.ndarray, rows: int) -> Scored:
+    model = DummyClassifier(strategy="prior").fit(np.zeros((len(gold), 1)), gold)
+    return _scored(model, np.zeros((rows, 1)))
 
 
 def _scored(model: LogisticRegression | DummyClassifier, features: object) -> Scored:

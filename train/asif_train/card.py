@@ -1,13 +1,16 @@
 """The model card: what the model is for and where it fails, after Mitchell et al. (2019)."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from huggingface_hub import ModelCardData
 
 from asif_data.labels import CODEBOOK_LINES, CODEBOOK_VERSION
 from asif_data.model_dir import ModelDirectory
+from asif_train import tables
 from asif_train.base_model import PACKAGED, UPSTREAM
-from asif_train.metrics import Estimate
+from asif_train.practice import SOURCE
+from asif_train.slices import FEWEST_CALIBRATED
 
 _TEXT = """---
 {data}
@@ -25,7 +28,7 @@ Tells apart, in one counselor utterance read after the client's: {labels}; and w
 - It judges words. Tone, face and history, which decide much in a real session, are not in its input.
 - Not for rating, hiring, paying or disciplining counselors, and not for decisions about clients. It is meant for a
   counselor's or supervisor's own second look at a transcript.
-- The figures below are on held-out rows of the same corpus. Expect less on other conversations.
+- The figures below are on held-out rows of the same corpus. Expect less on other conversations.{sessions}
 
 ## What it answers
 
@@ -37,23 +40,10 @@ Tells apart, in one counselor utterance read after the client's: {labels}; and w
 ## Evaluation
 
 {rows} rows of the {split} split ({in_scope_rows} in scope, {groups} groups), through the served form `{form}`. Intervals: {interval}.
+An interval of one point means that no resample saw another value, not that the score is certain.
 Command: `asif-train evaluate`, commit `{commit}`, manifest `{manifest}`.
 
-| metric | value |
-|---|---|
-{headline}
-
-| label | precision | recall | F1 | rows |
-|---|---|---|---|---|
-{per_label}
-
-| macro-F1 on the same rows | value |
-|---|---|
-{baselines}
-
-![Confusion](figures/confusion.png)
-![Reliability](figures/reliability.png)
-![Risk and coverage](figures/risk_coverage.png)
+{sections}
 
 ## Where it comes from
 
@@ -64,9 +54,36 @@ Base encoder {base_model} (SHA-256 `{base_sha}`), fine-tuned on {train_rows} row
 ```
 """
 
+_SESSIONS = """
+- Most counselor turns of a whole session are none of the labels. Of 100 turns {labelled:.0f} would get a label, {wrong:.0f} of these a wrong one
+  (below, "In whole sessions")."""
 
-def card(model: ModelDirectory, report: dict[str, Any]) -> str:
-    """The card's Markdown with Hugging Face metadata, from the manifest and the report's values."""
+_PRACTICE = """How often each mark occurs decides how many answers are right. This table weighs the same answers by how often it occurs in whole sessions:
+{source}. It assumes that turns of one mark are as easy to tell there as here."""
+
+_CALIBRATION = """ECE and Brier score of a finite sample are above zero even where every score is true. The limit is what perfectly calibrated scores of as
+many rows exceed one time in twenty, so of many rows of this table some exceed it by chance. Each cell is the value and whether it is within
+that limit: for `scores` over all rows in scope, for `in_scope` over all rows, then for registers and lengths (words of the utterance) with at
+least {fewest} rows in scope.
+
+![Reliability](figures/reliability.png)"""
+
+_SLICES = """Macro-F1 is over the labels that occur in a slice. Four-way accuracy counts none as a fourth answer.
+
+![Slices](figures/slices.png)"""
+
+_TOPICS = """Of the topics with at least {fewest} rows, those with the lowest four-way accuracy. The lowest of many are low partly by chance: read the intervals."""
+
+_BASELINES = """Each baseline on the same rows. How far the model is ahead is resampled in pairs; where the interval holds 0, it may not be."""
+
+_ERRORS = """Not withheld, and wrong. Words are given for rows of the shipped corpus alone."""
+
+
+def card(model: ModelDirectory, report: dict[str, Any], quotes: Mapping[int, str]) -> str:
+    """The card's Markdown with Hugging Face metadata, from the manifest and the report's values.
+
+    `quotes` holds the words of those errors that may be quoted, by the row's place.
+    """
     m = model.manifest
     c = m.calibration
     data = ModelCardData(
@@ -100,18 +117,36 @@ def card(model: ModelDirectory, report: dict[str, Any]) -> str:
         interval=report["interval"],
         commit=report["git_commit"],
         manifest=model.manifest_sha256[:12],
-        headline="\n".join(f"| {name} | {Estimate(**value)} |" for name, value in report["headline"].items()),
-        per_label="\n".join(
-            f"| {label} | {v['precision']:.3f} | {v['recall']:.3f} | {v['f1']:.3f} | {v['rows']} |"
-            for label, v in report["per_label"].items()
-        ),
-        baselines="\n".join(
-            f"| {b['name']}{', client turn alone' if b['client_only'] else ''} | {Estimate(**b['macro-F1'])} |"
-            for b in report["baselines"]
-        ),
+        sessions=_sessions(report),
+        sections="\n\n".join(_sections(report, quotes)),
         base_model=m.base_model,
         base_sha=m.base_model_sha256[:12],
         train_rows=min(m.corpus_rows["train"], m.recipe["rows"] or m.corpus_rows["train"]),
         corpus=m.corpus_sha256[:12],
         recipe="\n".join(f"{k}: {v}" for k, v in m.recipe.items()),
     )
+
+
+def _sessions(report: dict[str, Any]) -> str:
+    if "in_practice" not in report:
+        return ""
+    load = report["in_practice"]["of_100_turns"]
+    return _SESSIONS.format(labelled=load["labelled"]["value"], wrong=load["wrong"]["value"])
+
+
+def _sections(report: dict[str, Any], quotes: Mapping[int, str]) -> Iterator[str]:
+    """The parts of the evaluation that this report has: a heading, what the table tells, and the table."""
+    yield tables.metrics(report).markdown()
+    yield tables.per_label(report).markdown()
+    yield "![Confusion](figures/confusion.png)\n![Risk and coverage](figures/risk_coverage.png)"
+    parts = (
+        ("In whole sessions", _PRACTICE.format(source=SOURCE), tables.practice(report)),
+        ("Calibration", _CALIBRATION.format(fewest=FEWEST_CALIBRATED), tables.calibration(report)),
+        ("Where it does better and worse", _SLICES, tables.slices(report)),
+        ("The topics it finds hardest", _TOPICS.format(fewest=tables.FEWEST_OF_A_TOPIC), tables.lowest_topics(report)),
+        ("Ahead of the baselines", _BASELINES, tables.differences(report)),
+        ("Its most confident errors", _ERRORS, tables.errors(report, quotes)),
+    )
+    for heading, told, grid in parts:
+        if grid.rows:
+            yield f"### {heading}\n\n{told}\n\n{grid.markdown()}"

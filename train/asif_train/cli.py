@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,11 +16,15 @@ from rich.markup import escape
 from asif_data import model_dir
 from asif_data.errors import AsifError
 from asif_data.rows import Row, read_rows, row_files
+from asif_serve.predictor import load_predictor
+from asif_train import bench as benching
 from asif_train import curve as curves
 from asif_train import fit as fitting
-from asif_train.corpus import DEFAULT, read_corpus
+from asif_train.corpus import DEFAULT, Corpus, read_corpus
 from asif_train.evaluate import evaluate as judge
+from asif_train.faithfulness import faithfulness as delete_words
 from asif_train.recipe import read_recipe
+from asif_train.robustness import robustness as put_suite
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Models: fit, evaluate, promote, learning curve.")
 out = Console()
@@ -70,15 +75,53 @@ def evaluate(
     """Judge a model on held-out rows; writes report.json, figures and the model card beside it."""
     _quiet()
     corpus = read_corpus(data)
-    if split not in corpus.sizes():
-        raise AsifError(f"--split: expected one of {', '.join(corpus.sizes())}, found {split!r}.")
-    report = judge(model, getattr(corpus, split), train_rows=() if no_baselines else corpus.train, split=split)
+    report = judge(model, _split(corpus, split), train_rows=() if no_baselines else corpus.train, split=split)
     report.save(model_dir.load(model))
     if as_json:
         typer.echo((model / model_dir.REPORT).read_text(encoding="utf-8"))
     else:
-        Console(width=max(out.width, 150)).print(report.table())
+        wide = Console(width=max(out.width, 150))
+        for table in (report.table(), *report.tables()):
+            wide.print(table)
         out.print(f"Written to {model.resolve()}: {model_dir.REPORT}, {model_dir.CARD}, figures.")
+
+
+@app.command()
+def robustness(
+    model: Annotated[Path, typer.Argument(help="Model directory.")] = fitting.MODELS / model_dir.CURRENT,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Put the robustness suite to a model: what it must do, what must not change its answer, what must move it."""
+    report = put_suite(load_predictor(model))
+    if as_json:
+        typer.echo(json.dumps(report.values, indent=2))
+    else:
+        Console(width=max(out.width, 110)).print(report.table())
+
+
+@app.command()
+def faithfulness(
+    model: Annotated[Path, typer.Argument(help="Model directory.")] = fitting.MODELS / model_dir.CURRENT,
+    data: Data = DEFAULT,
+    split: Annotated[str, typer.Option(help="Split to take the texts from.")] = "test",
+    figure: Annotated[Path | None, typer.Option(help="Image file for the figure.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Take the highlighted words out, and as many random ones: does the decision go by them? Takes minutes."""
+    _quiet()
+    report = delete_words(load_predictor(model), _split(read_corpus(data), split))
+    if figure:
+        report.figure().savefig(figure, dpi=150)
+    if as_json:
+        typer.echo(json.dumps(report.values, indent=2))
+    else:
+        Console(width=max(out.width, 110)).print(report.table())
+
+
+def _split(corpus: Corpus, name: str) -> list[Row]:
+    if name not in corpus.sizes():
+        raise AsifError(f"--split: expected one of {', '.join(corpus.sizes())}, found {name!r}.")
+    return getattr(corpus, name)
 
 
 @app.command()
@@ -104,6 +147,22 @@ def curve(
     )
     Console(width=max(out.width, 120)).print(curves.table(points))
     out.print(f"Written to {out_}: {curves.POINTS}, {curves.FIGURE}.")
+
+
+@app.command()
+def bench(
+    data: Data = DEFAULT,
+    recipe: Annotated[str | None, typer.Option(help="Recipe: `default`, `small`, or a YAML file.")] = None,
+    rows: Annotated[int | None, typer.Option(help="About so many training rows; all take long.")] = 1000,
+    epochs: Annotated[int | None, typer.Option(help="Overrides the recipe's.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Time fine-tuning beside the transformers Trainer's defaults, on the same rows."""
+    speeds = benching.bench(data, read_recipe(recipe, rows=rows, epochs=epochs))
+    if as_json:
+        typer.echo(json.dumps([asdict(speed) for speed in speeds], indent=2))
+    else:
+        out.print(benching.table(speeds))
 
 
 def _named_rows(given: Sequence[str]) -> dict[str, list[Row]]:

@@ -13,7 +13,6 @@ from statistics import mean, stdev
 from typing import Any
 
 from matplotlib.figure import Figure
-from pydantic import ValidationError
 from rich.table import Table
 
 from asif_data.errors import AsifError
@@ -25,7 +24,7 @@ from asif_train.base_model import locate
 from asif_train.corpus import Corpus, read_corpus
 from asif_train.evaluate import evaluate
 from asif_train.fit import fit, git_commit
-from asif_train.recipe import MAX_EPOCHS, Recipe
+from asif_train.recipe import MAX_EPOCHS, Recipe, checked_recipe
 
 SHARES = (0.125, 0.25, 0.5, 1.0)
 POINTS = "points.jsonl"
@@ -111,11 +110,7 @@ def _plan(recipe: Recipe, corpus: Corpus, shares: Sequence[float], seeds: Sequen
             rows = max(1, round(whole * share))
             epochs = min(MAX_EPOCHS, math.ceil(recipe.epochs / share))
             plan[seed, rows] = recipe.model_dump() | {"rows": rows, "seed": seed, "epochs": epochs, "patience": epochs}
-    try:
-        return [Recipe.model_validate(values) for values in plan.values()]
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise AsifError(f"{first['loc'][0]}: {first['msg'].lower()}, found {first['input']!r}.") from None
+    return [checked_recipe(values, "curve") for values in plan.values()]
 
 
 def _checked(others: Mapping[str, Sequence[Row]]) -> dict[str, Sequence[Row]]:

@@ -1,9 +1,8 @@
 """Evaluation through the serving predictor: what is measured is what is served."""
 
-import json
 import tempfile
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -12,83 +11,30 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from asif_data.artefacts import contrast_sets
 from asif_data.encoding import Utterance
 from asif_data.errors import AsifError
 from asif_data.labels import NONE
-from asif_data.model_dir import CARD, FIGURES, REPORT, ModelDirectory, load, write_atomically
-from asif_data.rows import Row, row_groups
+from asif_data.model_dir import ModelDirectory, load
+from asif_data.rows import Row
 from asif_serve.predictor import Predictor
-from asif_train import figures, metrics
+from asif_train import metrics
 from asif_train.base_model import locate
 from asif_train.baselines import Scored, baselines
-from asif_train.card import card
-from asif_train.dataset import targets
+from asif_train.failures import confident_errors, quotes
 from asif_train.fit import git_commit
-from asif_train.metrics import Estimate, estimate
+from asif_train.judged import Judged
+from asif_train.metrics import Estimate, estimate, estimate_weighted
+from asif_train.practice import practice
+from asif_train.report import Report
+from asif_train.slices import slices
+from asif_train.tables import COMPARED
 
-REPORT_VERSION = 1
+REPORT_VERSION = 2
 _BARS = Console(stderr=True)  # standard output is for the report
 _COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.5)
-
-
-@dataclass(frozen=True)
-class Report:
-    """An evaluation: `values` is what report.json holds; `scored` and `gold` are what the figures need."""
-
-    values: dict[str, Any]
-    labels: tuple[str, ...]
-    gold: np.ndarray
-    scored: Scored
-
-    def table(self) -> Table:
-        """The headlines beside the baselines, for a terminal."""
-        names = list(_headlines(len(self.labels)))
-        table = Table(
-            "model",
-            *names,
-            title=f"{self.values['model']['version']} on {self.values['rows']} {self.values['split']} rows",
-        )
-        table.add_row("asif", *(_cell(self.values["headline"][name]) for name in names))
-        for row in self.values["baselines"]:
-            label = row["name"] + (", client's turn alone" if row["client_only"] else "")
-            table.add_row(label, *(_cell(row[name]) if name in row else "" for name in names))
-        return table
-
-    def figures(self) -> dict[str, Any]:
-        """Confusion, reliability and risk-coverage as matplotlib figures, by name."""
-        inside = self.gold < len(self.labels)
-        gold, scores = self.gold[inside], self.scored.scores[inside]
-        return {
-            "confusion": figures.confusion(np.array(self.values["confusion"]), [*self.labels, NONE]),
-            "reliability": figures.reliability(gold, scores),
-            "risk_coverage": figures.risk_coverage(gold, scores),
-        }
-
-    def save(self, model: ModelDirectory) -> None:
-        """Write figures, report.json and the model card beside the model; the manifest stays as it is."""
-        folder = model.path / FIGURES
-        folder.mkdir(exist_ok=True)
-        for name, figure in self.figures().items():
-            figure.savefig(folder / f"{name}.png", dpi=150, bbox_inches="tight")
-        write_atomically(model.path / CARD, card(model, self.values))
-        write_atomically(model.path / REPORT, json.dumps(_json(self.values), indent=2) + "\n")
-
-
-def _cell(value: dict[str, Any]) -> str:
-    return str(Estimate(**value)).replace(" ", "\n", 1)
-
-
-def _json(value: Any) -> Any:
-    """JSON knows no nan: what is not defined becomes null."""
-    if isinstance(value, dict):
-        return {k: _json(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json(v) for v in value]
-    return None if isinstance(value, float) and np.isnan(value) else value
 
 
 def evaluate(
@@ -111,6 +57,8 @@ def evaluate(
         raise AsifError(
             f"expected rows labelled {', '.join(labels)} or none, which {model.path.name} knows, found {', '.join(unknown)}."
         )
+    if all(row.label == NONE for row in rows):
+        raise AsifError("expected rows that one of the labels applies to, found none.")
     predictor = Predictor(model)
     parts = [rows[i : i + 64] for i in range(0, len(rows), 64)]
     decisions = [
@@ -118,13 +66,13 @@ def evaluate(
         for part in track(parts, "Answering", console=_BARS)
         for d in predictor([Utterance(r.text, r.context) for r in part])
     ]
-    gold = np.array(targets(rows, labels))
-    scored = Scored(np.array([d.scores for d in decisions]), np.array([d.in_scope for d in decisions]))
-    groups = row_groups(rows)
-    answers = np.array([len(labels) if d.reason == "out_of_scope" else labels.index(d.best) for d in decisions])
+    judged = Judged.of(rows, decisions, labels)
+    inside, groups = judged.inside, judged.groups
     holds = np.array([str(row.label) in d.prediction_set for row, d in zip(rows, decisions, strict=True)])
     sizes = np.array([len(d.prediction_set) for d in decisions])
-    inside = gold < len(labels)
+    right = judged.answers == judged.gold
+    four_way = partial(metrics.weighted_macro_f1, judged.gold, judged.answers, len(labels) + 1)
+    errors = confident_errors(judged, rows)
     values: dict[str, Any] = {
         "schema_version": REPORT_VERSION,
         "model": {"name": model.manifest.name, "version": model.manifest.version},
@@ -139,64 +87,42 @@ def evaluate(
         "git_commit": git_commit(),
         "interval": f"95 % percentile bootstrap over groups, {resamples} resamples",
         "headline": {
-            **_judge(gold, scored, groups, resamples),
-            "four-way macro-F1": asdict(
-                estimate(lambda i: metrics.macro_f1(gold[i], answers[i], len(labels) + 1), groups, resamples)
-            ),
+            **_judge(judged.gold, Scored(judged.scores, judged.in_scope), groups, resamples),
+            "four-way macro-F1": asdict(estimate_weighted(four_way, groups, resamples)),
+            "four-way accuracy": asdict(estimate_weighted(partial(metrics.weighted_mean, right), groups, resamples)),
             "set coverage": asdict(_inside(holds, inside, groups, resamples)),
             "set size": asdict(_inside(sizes, inside, groups, resamples)),
-            **_contrast(rows, answers == gold, groups, resamples),
+            **_contrast(rows, right, groups, resamples),
         },
         "withheld": {reason: sum(d.reason == reason for d in decisions) for reason in ("out_of_scope", "uncertain")},
-        "per_label": _per_label(gold, answers, labels),
-        "confusion": confusion_matrix(gold, answers, labels=range(len(labels) + 1)).tolist(),
-        "selective_accuracy": _selective(gold[inside], scored.scores[inside]),
-        "baselines": [],
+        "per_label": _per_label(judged.gold, judged.answers, labels),
+        "confusion": confusion_matrix(judged.gold, judged.answers, labels=range(len(labels) + 1)).tolist(),
+        "calibration": _calibration(judged),
+        "selective_accuracy": _selective(judged.gold[inside], judged.scores[inside]),
+        "slices": slices(judged, rows, resamples),
+        **_practice(judged, resamples),
+        "errors": errors,
+        "baselines": list(_baselines(train_rows, rows, judged, model, resamples)) if train_rows else [],
     }
-    if train_rows:
-        values["baselines"] = list(_baselines(train_rows, rows, labels, model, gold, groups, resamples))
-    return Report(values, labels, gold, scored)
+    return Report(values, judged, quotes(errors, rows))
 
 
-def _headlines(labels: int) -> dict[str, Any]:
-    """The metrics that the model and every baseline share: name → function of gold, scores, in_scope.
-
-    Those named three-way judge the labels among rows in scope; the others judge being in scope.
-    """
-
-    def three_way(metric: Any) -> Any:
-        def value(gold: np.ndarray, scores: np.ndarray, in_scope: np.ndarray) -> float:
-            inside = gold < labels
-            return metric(gold[inside], scores[inside]) if inside.any() else float("nan")
-
-        return value
-
+def _judge(gold: np.ndarray, scored: Scored, groups: Sequence[str] | np.ndarray, resamples: int) -> dict[str, Any]:
     return {
-        "macro-F1": three_way(lambda gold, scores: metrics.macro_f1(gold, scores.argmax(1), labels)),
-        "accuracy": three_way(lambda gold, scores: metrics.accuracy(gold, scores.argmax(1))),
-        "ECE": three_way(metrics.expected_calibration_error),
-        "Brier": three_way(metrics.brier),
-        "AURC": three_way(metrics.aurc),
-        "in-scope AUROC": lambda gold, scores, in_scope: metrics.scope_auroc(gold < labels, in_scope),
-        "FPR at 95 % TPR": lambda gold, scores, in_scope: metrics.fpr_at_95_tpr(gold < labels, in_scope),
+        name: asdict(estimate_weighted(headline(gold, scored.scores, scored.in_scope), groups, resamples))
+        for name, headline in metrics.HEADLINES.items()
     }
 
 
-def _judge(gold: np.ndarray, scored: Scored, groups: Sequence[str], resamples: int) -> dict[str, Any]:
-    def over(metric: Any, i: np.ndarray) -> float:
-        return metric(gold[i], scored.scores[i], scored.in_scope[i])
-
-    shared = _headlines(scored.scores.shape[1])
-    return {name: asdict(estimate(partial(over, metric), groups, resamples)) for name, metric in shared.items()}
-
-
-def _inside(values: np.ndarray, inside: np.ndarray, groups: Sequence[str], resamples: int) -> Estimate:
+def _inside(values: np.ndarray, inside: np.ndarray, groups: Sequence[str] | np.ndarray, resamples: int) -> Estimate:
     """The mean of a value over the rows in scope."""
     kept = [g for g, keep in zip(groups, inside, strict=True) if keep]
     return estimate(lambda i: float(values[inside][i].mean()), kept, resamples)
 
 
-def _contrast(rows: Sequence[Row], right: np.ndarray, groups: Sequence[str], resamples: int) -> dict[str, Any]:
+def _contrast(
+    rows: Sequence[Row], right: np.ndarray, groups: Sequence[str] | np.ndarray, resamples: int
+) -> dict[str, Any]:
     """Contrast consistency: the share of contrast sets of at least two rows with every member right.
 
     Source: Gardner et al. (2020), Evaluating Models' Local Decision Boundaries via Contrast Sets.
@@ -224,17 +150,49 @@ def _selective(gold: np.ndarray, scores: np.ndarray) -> list[dict[str, float]]:
     return [{"coverage": c, "accuracy": float(1 - risk[i])} for c, i in zip(_COVERAGES, at, strict=True)]
 
 
+def _practice(judged: Judged, resamples: int) -> dict[str, Any]:
+    found = practice(judged, resamples)
+    return {"in_practice": found} if found else {}
+
+
+def _calibration(judged: Judged) -> dict[str, Any]:
+    inside = judged.inside
+    found = {
+        "scores": metrics.label_calibration(judged.gold[inside], judged.scores[inside]),
+        "in_scope": metrics.scope_calibration(inside, judged.in_scope),
+    }
+    return {of: {name: asdict(value) for name, value in values.items()} for of, values in found.items()}
+
+
 def _baselines(
-    train: Sequence[Row],
-    test: Sequence[Row],
-    labels: tuple[str, ...],
-    model: ModelDirectory,
-    gold: np.ndarray,
-    groups: Sequence[str],
-    resamples: int,
-) -> Any:
+    train: Sequence[Row], test: Sequence[Row], judged: Judged, model: ModelDirectory, resamples: int
+) -> Iterator[dict[str, Any]]:
     base = locate(model.manifest.recipe["base_model"])
     with tempfile.TemporaryDirectory() as folder:
-        for baseline in track(baselines(train, test, labels, base, Path(folder)), "Baselines", total=5, console=_BARS):
-            judged = _judge(gold, baseline.scored, groups, resamples)
-            yield {"name": baseline.name, "client_only": baseline.client_only, **judged}
+        found = baselines(train, test, judged.labels, base, Path(folder))
+        for baseline in track(found, "Baselines", console=_BARS):
+            scored = baseline.score()
+            yield {
+                "name": baseline.name,
+                "view": baseline.view,
+                **_judge(judged.gold, scored, judged.groups, resamples),
+                "difference": _difference(judged, scored, resamples),
+            }
+
+
+def _difference(judged: Judged, other: Scored, resamples: int) -> dict[str, Any]:
+    """How far the model is ahead, both on the same resamples of groups.
+
+    A paired bootstrap: Efron & Tibshirani (1993), An Introduction to the Bootstrap.
+    """
+    found = {}
+    for name in COMPARED:
+        ours = metrics.HEADLINES[name](judged.gold, judged.scores, judged.in_scope)
+        theirs = metrics.HEADLINES[name](judged.gold, other.scores, other.in_scope)
+        ahead = partial(_ahead, ours, theirs)
+        found[name] = asdict(estimate_weighted(ahead, judged.groups, resamples))
+    return found
+
+
+def _ahead(ours: metrics.Weighted, theirs: metrics.Weighted, weights: np.ndarray) -> np.ndarray:
+    return ours(weights) - theirs(weights)

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import binomtest
 
 from asif_train import metrics
+from asif_train.slices import BORDER, LENGTH, REGISTER
 
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#666666"  # Okabe & Ito (2008)
 _COLORS = (_BLUE, _ORANGE, "#009E73", "#CC79A7", _GREY)
@@ -66,6 +68,32 @@ def risk_coverage(gold: np.ndarray, scores: np.ndarray) -> Figure:
     axes.axhline(risk[-1], ls=":", color=_ORANGE, label="in random order")
     axes.set(xlabel="share of rows answered", ylabel="error rate among them", xlim=(0, 1.01), ylim=(0, None))
     axes.legend(frameon=False)
+    return figure
+
+
+def slices(found: Mapping[str, Mapping[str, Mapping[str, Any]]], overall: Mapping[str, Any]) -> Figure:
+    """Macro-F1 and in-scope AUROC of each register, length and border with 95 % intervals, beside those of all rows.
+
+    `found` and `overall` are a report's slices and headline.
+    """
+    columns = [name for name in (REGISTER, LENGTH, BORDER) if name in found]
+    lines = [(column, value, found[column][value]) for column in columns for value in found[column]]
+    # A gap of one line parts a column from the next.
+    places = np.array([i + columns.index(column) for i, (column, _, _) in enumerate(lines)])
+    figure = Figure(figsize=(7.2, 1.2 + 0.24 * (places[-1] + 1 if lines else 1)), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, metric in zip(panels, ("macro-F1", "in-scope AUROC"), strict=True):
+        axes.axvline(overall[metric]["value"], ls=":", color=_GREY)
+        for column, color, marker in zip(columns, _COLORS, "osD", strict=False):
+            here = [i for i, line in enumerate(lines) if line[0] == column]
+            value, low, high = (np.array([lines[i][2][metric][key] for i in here]) for key in ("value", "low", "high"))
+            axes.hlines(places[here], low, high, color=color)
+            axes.plot(value, places[here], marker, color=color, ms=5)
+        axes.set(xlabel=metric)
+        axes.grid(axis="x", alpha=0.25)
+    panels[0].set_yticks(places, [f"{value} ({measured['rows']})" for _, value, measured in lines], fontsize=8)
+    panels[0].invert_yaxis()
+    figure.suptitle("by register, length and border (rows); dotted: all rows", fontsize=10)
     return figure
 
 

@@ -15,6 +15,7 @@ from transformers import (
     EarlyStoppingCallback,
     PreTrainedModel,
     Trainer,
+    TrainerCallback,
     TrainingArguments,
 )
 
@@ -104,11 +105,18 @@ class _Trainer(Trainer):
 
 
 def train(
-    network: PreTrainedModel, corpus: Corpus, encoder: InputEncoder, recipe: Recipe, checkpoints: Path, resume: bool
+    network: PreTrainedModel,
+    corpus: Corpus,
+    encoder: InputEncoder,
+    recipe: Recipe,
+    checkpoints: Path,
+    resume: bool,
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> list[dict[str, float]]:
     """Fine-tune `network` in place to its best epoch on validation; return one record an epoch.
 
     With `resume`, goes on from the newest checkpoint in `checkpoints`, or from the start where there is none.
+    `callbacks` are called by the Trainer after its own.
     """
     rows = corpus.sample(recipe.rows)
     train_set = PairDataset(rows, corpus.labels, encoder, context_dropout=recipe.context_dropout, seed=recipe.seed)
@@ -125,7 +133,7 @@ def train(
         compute_metrics=lambda found: {
             _BEST: four_way_macro_f1(np.asarray(found.predictions), np.asarray(found.label_ids))
         },
-        callbacks=[EpochCallback(train_set), EarlyStoppingCallback(recipe.patience)],
+        callbacks=[EpochCallback(train_set), EarlyStoppingCallback(recipe.patience), *callbacks],
     )
     has_checkpoint = resume and any(checkpoints.glob("checkpoint-*"))
     trainer.train(resume_from_checkpoint=has_checkpoint or None)

@@ -52,10 +52,15 @@ def read_recipe(path: str | Path | None = None, **flags: Any) -> Recipe:
         raise AsifError(f"{file}: expected YAML, found a broken file: {error}") from None
     if not isinstance(values, dict):
         raise AsifError(f"{file}: expected `name: value` lines, found {type(values).__name__}.")
+    return checked_recipe(values | {k: v for k, v in flags.items() if v is not None}, str(file))
+
+
+def checked_recipe(values: dict[str, Any], where: str) -> Recipe:
+    """A recipe of these values. Raises AsifError that names each wrong field, after `where` the values are from."""
     try:
-        return Recipe.model_validate(values | {k: v for k, v in flags.items() if v is not None})
+        return Recipe.model_validate(values)
     except ValidationError as error:
         lines = [
-            f"{file}: {'.'.join(map(str, e['loc']))}: {e['msg'].lower()}, found {e['input']!r}" for e in error.errors()
+            f"{where}: {'.'.join(map(str, e['loc']))}: {e['msg'].lower()}, found {e['input']!r}" for e in error.errors()
         ]
         raise AsifError("\n".join(lines)) from None

@@ -1,0 +1,47 @@
+"""Where it fails: the errors that the model was most confident of."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from asif_data.labels import NONE
+from asif_data.rows import Row
+from asif_train.judged import Judged
+
+SHOWN = 10
+SHIPPED = "asif"  # the `source` of the corpus in this repository, which anyone may read
+
+
+def confident_errors(judged: Judged, rows: Sequence[Row], count: int = SHOWN) -> list[dict[str, Any]]:
+    """The `count` errors with the highest probability of what was answered, by row: its place, counted from 1, and id.
+
+    A label's probability is in_scope times its score, that of none 1 - in_scope. Answers withheld as uncertain are no
+    errors. What the row says is left out: it may be private.
+    """
+    scores, in_scope = judged.scores, judged.in_scope
+    joint = np.column_stack([scores * in_scope[:, None], 1 - in_scope])
+    confidence = joint[np.arange(len(joint)), judged.answers]
+    wrong = np.flatnonzero((judged.answers != judged.gold) & ~judged.uncertain)
+    marks = (*judged.labels, NONE)
+    return [
+        {
+            "row": int(i) + 1,
+            "id": rows[i].id,
+            "true": marks[judged.gold[i]],
+            "answer": marks[judged.answers[i]],
+            "confidence": float(confidence[i]),
+            "scores": dict(zip(judged.labels, map(float, scores[i]), strict=True)),
+            "in_scope": float(in_scope[i]),
+        }
+        for i in wrong[np.argsort(-confidence[wrong], kind="stable")][:count]
+    ]
+
+
+def quotes(errors: Sequence[dict[str, Any]], rows: Sequence[Row]) -> dict[int, str]:
+    """The words of those errors that are rows of the shipped corpus, by the row's place; a user's own stay private."""
+    return {e["row"]: _quote(row) for e in errors if (row := rows[e["row"] - 1]).source == SHIPPED}
+
+
+def _quote(row: Row) -> str:
+    return (f"Client: {row.context} Counselor: " if row.context else "") + row.text
