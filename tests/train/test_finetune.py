@@ -1,6 +1,8 @@
 """The loss, context dropout and batches."""
 
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -8,10 +10,13 @@ import torch
 from asif_data.encoding import InputEncoder
 from asif_data.errors import AsifError
 from asif_data.rows import Row
+from asif_train import finetune
 from asif_train.attention import CPU_ATTENTION
 from asif_train.base_model import BaseModel, locate
+from asif_train.corpus import read_corpus
 from asif_train.dataset import Collator, LengthSampler, PairDataset, drops_context
-from asif_train.finetune import load_network, pinned_loss, save_tokenizer
+from asif_train.finetune import load_network, pinned_loss, save_tokenizer, train
+from asif_train.recipe import read_recipe
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +99,6 @@ def test_the_head_alone_starts_at_random() -> None:
 
 def test_an_encoder_with_missing_weights_is_refused(tmp_path) -> None:
     import shutil
-    from pathlib import Path
 
     from safetensors.torch import load_file, save_file
 
@@ -140,3 +144,23 @@ def test_the_attention_of_training_on_a_cpu_is_that_of_the_network() -> None:
         alone = network(**{name: value[1:, :3] for name, value in batch.items()}).logits
     assert torch.allclose(found, expected, atol=1e-5)
     assert torch.allclose(found[1:], alone, atol=1e-5)
+
+
+def test_training_pads_little(
+    few: Path, encoder: InputEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    masks: list[torch.Tensor] = []
+
+    class Watched(Collator):
+        def __call__(self, rows: Any) -> dict[str, torch.Tensor]:
+            batch = super().__call__(rows)
+            masks.append(batch["attention_mask"])
+            return batch
+
+    monkeypatch.setattr(finetune, "Collator", Watched)
+    corpus, recipe = read_corpus(few), read_recipe("small", batch_size=4, epochs=1)
+    train(load_network(locate(), corpus.labels, 0), corpus, encoder, recipe, tmp_path / "checkpoints", resume=False)
+    trained = masks[:12]
+    assert sum(len(mask) for mask in trained) == len(corpus.train) == 48
+    tokens, cells = (sum(int(count(mask)) for mask in trained) for count in (torch.sum, torch.numel))
+    assert tokens / cells > 0.9
