@@ -15,7 +15,7 @@ from asif_train.attention import CPU_ATTENTION
 from asif_train.base_model import BaseModel, locate
 from asif_train.corpus import read_corpus
 from asif_train.dataset import Collator, LengthSampler, PairDataset, drops_context
-from asif_train.finetune import load_network, pinned_loss, save_tokenizer, train
+from asif_train.finetune import load_network, pinned_loss, save_tokenizer, torch_logits, train
 from asif_train.recipe import read_recipe
 
 
@@ -164,3 +164,12 @@ def test_training_pads_little(
     assert sum(len(mask) for mask in trained) == len(corpus.train) == 48
     tokens, cells = (sum(int(count(mask)) for mask in trained) for count in (torch.sum, torch.numel))
     assert tokens / cells > 0.9
+
+
+def test_logits_are_those_of_each_row_alone(encoder: InputEncoder) -> None:
+    network = load_network(locate(), ("a", "b"), 0)
+    rows = [Row(text="so " * (i % 5 + 1), context="and " * (i % 3), label="empathy") for i in range(40)]
+    together = torch_logits(network, encoder, rows)
+    alone = torch.cat([torch_logits(network, encoder, [row]) for row in rows])
+    assert together.shape == (40, 2)
+    assert torch.allclose(together, alone, atol=1e-5)

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from asif_train.metrics import four_way_macro_f1
 from asif_train.recipe import Recipe
 
 _BEST = "macro_f1"
+_BATCH = 32
 
 
 def pinned_loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
@@ -148,7 +150,7 @@ def _arguments(recipe: Recipe, checkpoints: Path) -> TrainingArguments:
         seed=recipe.seed,
         num_train_epochs=recipe.epochs,
         per_device_train_batch_size=recipe.batch_size,
-        per_device_eval_batch_size=32,
+        per_device_eval_batch_size=_BATCH,
         learning_rate=recipe.learning_rate,
         warmup_steps=recipe.warmup,
         weight_decay=recipe.weight_decay,
@@ -191,8 +193,17 @@ def to_cpu(network: PreTrainedModel) -> PreTrainedModel:
 
 @torch.inference_mode()
 def torch_logits(network: PreTrainedModel, encoder: InputEncoder, rows: Sequence[Row]) -> torch.Tensor:
-    """Logits in float32 on the CPU, shape (rows, labels): what every served form is held against."""
+    """Logits in float32 on the CPU, shape (rows, labels): what every served form is held against.
+
+    Rows of one length run together, so that nothing is padded.
+    """
     network = to_cpu(network)
     collator = Collator(network.config.pad_token_id or 0, input_names(network))
     encoded = encoder([Utterance(row.text, row.context) for row in rows])
-    return torch.cat([network(**collator.encoded([row])).logits for row in encoded])
+    logits = torch.empty(len(rows), network.config.num_labels)
+    order = sorted(range(len(rows)), key=lambda i: len(encoded[i]))
+    for _, members in groupby(order, key=lambda i: len(encoded[i])):
+        same = list(members)
+        for part in (same[start : start + _BATCH] for start in range(0, len(same), _BATCH)):
+            logits[part] = network(**collator.encoded([encoded[i] for i in part])).logits
+    return logits
