@@ -36,7 +36,7 @@ robustness: $(READY) ## Put the robustness suite to MODEL, a test for each borde
 	ASIF_ROBUSTNESS_MODEL=$(MODEL) $(BIN)/python -m pytest -m robustness -rs tests/train/test_robustness.py $(ARGS)
 
 bench: $(READY) ## Time fine-tuning beside the Trainer's defaults
-	$(BIN)/asif-train bench $(ARGS)
+	$(BIN)/asif-train bench --data $(DATA) $(ARGS)
 
 promote: $(READY) ## Put VERSION in service
 	$(BIN)/asif-train promote $(VERSION)

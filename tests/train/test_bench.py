@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from asif_data.errors import AsifError
+from asif_data.rows import BadRows
 from asif_train.bench import DEFAULTS, OURS, Speed, bench, table
 from asif_train.recipe import read_recipe
 
@@ -20,6 +21,13 @@ def test_the_table_gives_the_ratio() -> None:
     assert [list(column.cells) for column in columns[1:3]] == [["60.0", "20.0"], ["1.00", "3.00"]]
 
 
-def test_a_fine_tuning_that_fails_is_named(tmp_path: Path) -> None:
+def test_bad_rows_are_all_named_before_anything_trains(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("text,label\nfine,pity\n,none\n")
+    with pytest.raises(BadRows) as caught:
+        bench(tmp_path / "rows.csv", read_recipe("small"))
+    assert [(error.line, error.column) for error in caught.value.errors] == [(2, "label"), (3, "text")]
+
+
+def test_a_fine_tuning_that_fails_is_named(few: Path) -> None:
     with pytest.raises(AsifError, match="Trainer, defaults: expected the fine-tuning to end well"):
-        bench(tmp_path / "nothing.jsonl", read_recipe("small"))
+        bench(few, read_recipe("small").model_copy(update={"learning_rate": 2.0}))

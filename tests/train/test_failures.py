@@ -5,13 +5,13 @@ import pytest
 
 from asif_data.labels import LABELS
 from asif_data.rows import Row
-from asif_train.failures import confident_errors, quotes
+from asif_train.failures import confident_errors, quotes, shipped_id
 from asif_train.judged import Judged
 
 ROWS = [
     Row(text="right", label="empathy", id="a", source="asif"),
-    Row(text="private words", label="none", id="b", source="clinic"),
-    Row(text="shipped words", label="sympathy", context="I lost him.", source="asif"),
+    Row(text="private words", label="none", id="b", source="asif"),
+    Row(text="shipped words", label="sympathy", context="I lost him.", id="asif-ae935920681f"),
     Row(text="withheld", label="empathy", id="d", source="asif"),
 ]
 JUDGED = Judged(
@@ -27,7 +27,7 @@ JUDGED = Judged(
 
 def test_errors_come_by_the_probability_of_what_was_answered() -> None:
     first, second = confident_errors(JUDGED, ROWS)
-    assert (first["row"], first["id"], first["true"], first["answer"]) == (3, None, "sympathy", "none")
+    assert (first["row"], first["id"], first["true"], first["answer"]) == (3, ROWS[2].id, "sympathy", "none")
     assert first["confidence"] == pytest.approx(0.9)
     assert (second["row"], second["id"], second["true"], second["answer"]) == (2, "b", "none", "sympathy")
     assert second["confidence"] == pytest.approx(0.5 * 0.8)
@@ -39,3 +39,7 @@ def test_words_of_the_shipped_corpus_alone_are_quoted() -> None:
     found = confident_errors(JUDGED, ROWS)
     assert "words" not in str(found)
     assert quotes(found, ROWS) == {3: "Client: I lost him. Counselor: shipped words"}
+
+
+def test_every_row_of_the_corpus_has_the_id_of_its_words(corpus_rows: list[Row]) -> None:
+    assert [row.id for row in corpus_rows if row.id != shipped_id(row)] == []

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from asif_train import transforms
-from asif_train.robustness import SUITE, read_suite
+from asif_train.robustness import read_suite
 from asif_train.transforms import NAMES, TRANSFORMS, Item, transformed
 
 TEXT = "[tearful] You felt small, {name}, as if you were twelve again. And nobody came, did they?"
@@ -156,7 +156,6 @@ def test_an_unknown_label_is_named() -> None:
         Item(id="a", border="plain", label="pity", text="Poor you.")
 
 
-@pytest.mark.skipif(not (SUITE / "functionality.jsonl").exists(), reason="the suite's items are not there")
 @pytest.mark.parametrize("name", TRANSFORMS)
 def test_every_transform_changes_at_least_a_hundred_items_of_the_suite(name: str) -> None:
     assert sum(transformed(item, name) is not None for item in read_suite().items) >= 100

@@ -1,4 +1,4 @@
-"""Attention for training on a CPU: three matrix products in the precision of their inputs."""
+"""Attention for training on a CPU: two plain matrix products in the precision of their inputs."""
 
 from typing import Any
 
@@ -8,6 +8,8 @@ from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 CPU_ATTENTION = "asif_cpu"
+# Others may add positions, causal masks or shared keys to their attention: they keep their own.
+PLAIN_ARCHITECTURES = ("bert", "roberta")
 
 
 def cpu_attention(

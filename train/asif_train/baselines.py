@@ -60,13 +60,13 @@ def baselines(
 
     def fitted(features: Callable[..., tuple[object, object]], view: View) -> Scored:
         seen, new = features(train, test, view)
-        return _scored(LogisticRegression(C=10.0, max_iter=2000).fit(seen, gold), new)
+        return _scored(LogisticRegression(C=10.0, max_iter=2000).fit(seen, gold), new, len(labels))
 
-    found = [Baseline("majority", None, lambda: _majority(gold, len(test)))]
+    found = [Baseline("majority", None, lambda: _majority(gold, len(test), len(labels)))]
     if tuple(labels) == tuple(CUES):
         found.append(Baseline("keyword rules", UTTERANCE, lambda: Scored(*keyword_scores([row.text for row in test]))))
-    answers = sum(bool(row.context) for row in train) >= _FEWEST_CONTEXTS
-    for view in (BOTH, UTTERANCE, CLIENT) if answers else (UTTERANCE,):
+    contexts = sum(bool((row.context or "").strip()) for row in train)
+    for view in (BOTH, UTTERANCE, CLIENT) if contexts >= _FEWEST_CONTEXTS else (UTTERANCE,):
         for name, features in (("TF-IDF", _tfidf), ("frozen encoder", partial(_embedded, embed))):
             found.append(Baseline(f"{name} + logistic regression", view, partial(fitted, features, view)))
     return found
@@ -93,13 +93,15 @@ def _embedded(
     return sides[0], sides[1]
 
 
-def _majority(gold: np.ndarray, rows: int) -> Scored:
+def _majority(gold: np.ndarray, rows: int, labels: int) -> Scored:
     model = DummyClassifier(strategy="prior").fit(np.zeros((len(gold), 1)), gold)
-    return _scored(model, np.zeros((rows, 1)))
+    return _scored(model, np.zeros((rows, 1)), labels)
 
 
-def _scored(model: LogisticRegression | DummyClassifier, features: object) -> Scored:
-    probabilities = np.asarray(model.predict_proba(features))
+def _scored(model: LogisticRegression | DummyClassifier, features: object, labels: int) -> Scored:
+    known = np.asarray(model.predict_proba(features))
+    probabilities = np.zeros((len(known), labels + 1))
+    probabilities[:, np.asarray(model.classes_)] = known  # a mark that no training row has stays at nothing
     inside = probabilities[:, :-1] + 1e-12
     return Scored(inside / inside.sum(1, keepdims=True), 1 - probabilities[:, -1])
 

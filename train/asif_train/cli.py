@@ -1,4 +1,4 @@
-"""`asif-train`: fit, evaluate and promote models; draw learning curves."""
+"""`asif-train`: fit, judge, test and promote models; learning curves; speed of fine-tuning."""
 
 import json
 from collections.abc import Sequence
@@ -24,9 +24,10 @@ from asif_train.corpus import DEFAULT, Corpus, read_corpus
 from asif_train.evaluate import evaluate as judge
 from asif_train.faithfulness import faithfulness as delete_words
 from asif_train.recipe import read_recipe
+from asif_train.report import jsonable
 from asif_train.robustness import robustness as put_suite
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Models: fit, evaluate, promote, learning curve.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Models: fit, judge, test, promote.")
 out = Console()
 err = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
 
@@ -104,16 +105,18 @@ def faithfulness(
     model: Annotated[Path, typer.Argument(help="Model directory.")] = fitting.MODELS / model_dir.CURRENT,
     data: Data = DEFAULT,
     split: Annotated[str, typer.Option(help="Split to take the texts from.")] = "test",
-    figure: Annotated[Path | None, typer.Option(help="Image file for the figure.")] = None,
+    figure: Annotated[Path | None, typer.Option(help="PNG file for the figure.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Take the highlighted words out, and as many random ones: does the decision go by them? Takes minutes."""
     _quiet()
+    if figure and not (figure.suffix == ".png" and figure.parent.is_dir()):
+        raise AsifError(f"--figure: expected a .png file in a folder that exists, found {str(figure)!r}.")
     report = delete_words(load_predictor(model), _split(read_corpus(data), split))
     if figure:
         report.figure().savefig(figure, dpi=150)
     if as_json:
-        typer.echo(json.dumps(report.values, indent=2))
+        typer.echo(json.dumps(jsonable(report.values), indent=2, allow_nan=False))
     else:
         Console(width=max(out.width, 110)).print(report.table())
 
@@ -153,7 +156,7 @@ def curve(
 def bench(
     data: Data = DEFAULT,
     recipe: Annotated[str | None, typer.Option(help="Recipe: `default`, `small`, or a YAML file.")] = None,
-    rows: Annotated[int | None, typer.Option(help="About so many training rows; all take long.")] = 1000,
+    rows: Annotated[int, typer.Option(help="About so many training rows, in place of the recipe's.")] = 1000,
     epochs: Annotated[int | None, typer.Option(help="Overrides the recipe's.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:

@@ -26,7 +26,7 @@ from asif_train.baselines import Scored, baselines
 from asif_train.failures import confident_errors, quotes
 from asif_train.fit import git_commit
 from asif_train.judged import Judged
-from asif_train.metrics import Estimate, estimate, estimate_weighted
+from asif_train.metrics import Estimate, estimate_weighted
 from asif_train.practice import practice
 from asif_train.report import Report
 from asif_train.slices import slices
@@ -52,7 +52,7 @@ def evaluate(
     """
     model = load(model_dir)
     labels = tuple(model.manifest.labels)
-    unknown = sorted({str(row.label) for row in rows} - {*labels, NONE})
+    unknown = sorted({str(row.label) for row in (*rows, *train_rows)} - {*labels, NONE})
     if unknown:
         raise AsifError(
             f"expected rows labelled {', '.join(labels)} or none, which {model.path.name} knows, found {', '.join(unknown)}."
@@ -117,7 +117,7 @@ def _judge(gold: np.ndarray, scored: Scored, groups: Sequence[str] | np.ndarray,
 def _inside(values: np.ndarray, inside: np.ndarray, groups: Sequence[str] | np.ndarray, resamples: int) -> Estimate:
     """The mean of a value over the rows in scope."""
     kept = [g for g, keep in zip(groups, inside, strict=True) if keep]
-    return estimate(lambda i: float(values[inside][i].mean()), kept, resamples)
+    return estimate_weighted(partial(metrics.weighted_mean, values[inside]), kept, resamples)
 
 
 def _contrast(
@@ -131,7 +131,8 @@ def _contrast(
     if not sets:
         return {}
     whole = np.array([right[members].all() for members in sets])
-    value = estimate(lambda i: float(whole[i].mean()), [groups[members[0]] for members in sets], resamples)
+    first = [groups[members[0]] for members in sets]
+    value = estimate_weighted(partial(metrics.weighted_mean, whole), first, resamples)
     return {"contrast consistency": asdict(value)}
 
 

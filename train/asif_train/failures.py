@@ -1,5 +1,6 @@
 """Where it fails: the errors that the model was most confident of."""
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,6 @@ from asif_data.rows import Row
 from asif_train.judged import Judged
 
 SHOWN = 10
-SHIPPED = "asif"  # the `source` of the corpus in this repository, which anyone may read
 
 
 def confident_errors(judged: Judged, rows: Sequence[Row], count: int = SHOWN) -> list[dict[str, Any]]:
@@ -39,8 +39,16 @@ def confident_errors(judged: Judged, rows: Sequence[Row], count: int = SHOWN) ->
 
 
 def quotes(errors: Sequence[dict[str, Any]], rows: Sequence[Row]) -> dict[int, str]:
-    """The words of those errors that are rows of the shipped corpus, by the row's place; a user's own stay private."""
-    return {e["row"]: _quote(row) for e in errors if (row := rows[e["row"] - 1]).source == SHIPPED}
+    """The words of those errors that are rows of the shipped corpus, by the row's place; a user's own stay private.
+
+    The id of a shipped row is made from its words, so that no other row can pass for one.
+    """
+    return {e["row"]: _quote(row) for e in errors if (row := rows[e["row"] - 1]).id == shipped_id(row)}
+
+
+def shipped_id(row: Row) -> str:
+    """The id that a row with these words has in the corpus of this repository."""
+    return "asif-" + hashlib.sha256(f"{row.context or ''}\x1f{row.text}".encode()).hexdigest()[:12]
 
 
 def _quote(row: Row) -> str:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,9 +30,9 @@ from asif_serve.decision import Decision
 from asif_serve.explain import MAX_WORDS, Judge, Span, cost, explain, rank, strength, words
 from asif_serve.predictor import Predictor
 from asif_train import metrics
-from asif_train.figures import _BLUE, _ORANGE
+from asif_train.figures import BLUE, ORANGE
 from asif_train.fit import git_commit
-from asif_train.metrics import Estimate, estimate
+from asif_train.metrics import Estimate, estimate_weighted
 
 REPORT_VERSION = 1
 SIZES = (1, 3, 5)
@@ -87,7 +88,7 @@ class Faithfulness:
 
     def _lines(self, axes: Any, measure: str) -> None:
         sizes = self.values["sizes"]
-        shown = {"top": ("highest weight", _BLUE, "o-"), "random": (f"random, mean of {DRAWS} draws", _ORANGE, "s--")}
+        shown = {"top": ("highest weight", BLUE, "o-"), "random": (f"random, mean of {DRAWS} draws", ORANGE, "s--")}
         for choice, (label, color, style) in shown.items():
             found = [Estimate(**size[measure][choice]) for size in sizes]
             # A percentile interval of few groups can lie beside its value; an error bar cannot.
@@ -190,7 +191,7 @@ def _size(k: int, found: Sequence[_Deletion], groups: Sequence[str], resamples: 
     def compared(top: Sequence[float], random: Sequence[float]) -> dict[str, Any]:
         columns = {"top": np.array(top), "random": np.array(random), "difference": np.subtract(top, random)}
         return {
-            name: asdict(estimate(lambda i, values=values: float(values[i].mean()), own, resamples))
+            name: asdict(estimate_weighted(partial(metrics.weighted_mean, values), own, resamples))
             for name, values in columns.items()
         }
 

@@ -11,8 +11,8 @@ from scipy.stats import binomtest
 from asif_train import metrics
 from asif_train.slices import BORDER, LENGTH, REGISTER
 
-_BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#666666"  # Okabe & Ito (2008)
-_COLORS = (_BLUE, _ORANGE, "#009E73", "#CC79A7", _GREY)
+BLUE, ORANGE, _GREY = "#0072B2", "#D55E00", "#666666"  # Okabe & Ito (2008)
+_COLORS = (BLUE, ORANGE, "#009E73", "#CC79A7", _GREY)
 
 
 def confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
@@ -50,7 +50,7 @@ def reliability(gold: np.ndarray, scores: np.ndarray, bins: int = 10) -> Figure:
     interval = np.array([test.proportion_ci(method="wilson") for test in tests]).T
     top.plot([0, 1], [0, 1], ":", color=_GREY, label="perfectly calibrated")
     error = np.abs(interval - hit)
-    top.errorbar(mean, hit, error, fmt="o", color=_BLUE, capsize=3, label="model, with 95 % Wilson interval")
+    top.errorbar(mean, hit, error, fmt="o", color=BLUE, capsize=3, label="model, with 95 % Wilson interval")
     top.set(ylabel="share right", ylim=(0, 1.05), xlim=(1 / scores.shape[1], 1.02))
     top.set_title(f"ECE {metrics.expected_calibration_error(gold, scores):.3f}, {len(gold)} rows in scope", fontsize=10)
     top.legend(loc="lower right", frameon=False)
@@ -64,8 +64,8 @@ def risk_coverage(gold: np.ndarray, scores: np.ndarray) -> Figure:
     figure = Figure(figsize=(5.4, 3.8))
     axes = figure.subplots()
     coverage, risk = metrics.risk_coverage(gold, scores)
-    axes.plot(coverage, risk, color=_BLUE, label=f"by confidence (AURC {metrics.aurc(gold, scores):.3f})")
-    axes.axhline(risk[-1], ls=":", color=_ORANGE, label="in random order")
+    axes.plot(coverage, risk, color=BLUE, label=f"by confidence (AURC {metrics.aurc(gold, scores):.3f})")
+    axes.axhline(risk[-1], ls=":", color=ORANGE, label="in random order")
     axes.set(xlabel="share of rows answered", ylabel="error rate among them", xlim=(0, 1.01), ylim=(0, None))
     axes.legend(frameon=False)
     return figure

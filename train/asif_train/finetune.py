@@ -24,7 +24,7 @@ from asif_data.encoding import InputEncoder, Utterance
 from asif_data.errors import AsifError
 from asif_data.model_dir import TOKENIZER
 from asif_data.rows import Row
-from asif_train.attention import CPU_ATTENTION
+from asif_train.attention import CPU_ATTENTION, PLAIN_ARCHITECTURES
 from asif_train.base_model import BaseModel
 from asif_train.corpus import Corpus
 from asif_train.dataset import Collator, EpochCallback, LengthSampler, PairDataset
@@ -122,7 +122,7 @@ def train(
     """
     rows = corpus.sample(recipe.rows)
     train_set = PairDataset(rows, corpus.labels, encoder, context_dropout=recipe.context_dropout, seed=recipe.seed)
-    if network.config._attn_implementation == "sdpa" and not torch.accelerator.is_available():
+    if network.config.model_type in PLAIN_ARCHITECTURES and not torch.accelerator.is_available():
         network.set_attn_implementation(CPU_ATTENTION)
     trainer = _Trainer(
         sampler=LengthSampler(train_set, recipe.batch_size, recipe.seed),
@@ -200,10 +200,10 @@ def torch_logits(network: PreTrainedModel, encoder: InputEncoder, rows: Sequence
     network = to_cpu(network)
     collator = Collator(network.config.pad_token_id or 0, input_names(network))
     encoded = encoder([Utterance(row.text, row.context) for row in rows])
-    logits = torch.empty(len(rows), network.config.num_labels)
+    logits: dict[int, torch.Tensor] = {}
     order = sorted(range(len(rows)), key=lambda i: len(encoded[i]))
     for _, members in groupby(order, key=lambda i: len(encoded[i])):
         same = list(members)
         for part in (same[start : start + _BATCH] for start in range(0, len(same), _BATCH)):
-            logits[part] = network(**collator.encoded([encoded[i] for i in part])).logits
-    return logits
+            logits.update(zip(part, network(**collator.encoded([encoded[i] for i in part])).logits, strict=True))
+    return torch.stack([logits[i] for i in range(len(rows))])

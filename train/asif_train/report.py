@@ -61,13 +61,13 @@ class Report:
         for name, figure in self.figures().items():
             figure.savefig(folder / f"{name}.png", dpi=150, bbox_inches="tight")
         write_atomically(model.path / CARD, card(model, self.values, self.quotes))
-        write_atomically(model.path / REPORT, json.dumps(_json(self.values), indent=2) + "\n")
+        write_atomically(model.path / REPORT, json.dumps(jsonable(self.values), indent=2) + "\n")
 
 
-def _json(value: Any) -> Any:
+def jsonable(value: Any) -> Any:
     """JSON knows no nan: what is not defined becomes null."""
     if isinstance(value, dict):
-        return {k: _json(v) for k, v in value.items()}
+        return {k: jsonable(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_json(v) for v in value]
+        return [jsonable(v) for v in value]
     return None if isinstance(value, float) and np.isnan(value) else value
