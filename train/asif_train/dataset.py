@@ -30,9 +30,22 @@ class PairDataset(Dataset[dict[str, Any]]):
         *,
         context_dropout: float = 0.0,
         seed: int = 0,
+        noise: float = 0.0,
+        second: str | None = None,
+        soft: np.ndarray | None = None,
+        context_first: bool = False,
     ) -> None:
-        self._paired = encoder([Utterance(row.text, row.context) for row in rows])
+        self._encoder = encoder
+        self._rows = rows
+        swap = context_first
+        self._paired = encoder([Utterance(row.context, row.text) if swap and row.context else Utterance(row.text, row.context) for row in rows])
         self._alone = encoder([Utterance(row.text) for row in rows])
+        self._noise = noise
+        self._second = second
+        self._soft = soft
+        names: dict[str, int] = {}
+        found = [getattr(row, "contrast_set", None) for row in rows]
+        self._sets = [names.setdefault(name, len(names)) if name else -1 for name in found]
         self._targets = targets(rows, labels)
         self._dropout = context_dropout
         self._seed = seed
@@ -52,11 +65,46 @@ class PairDataset(Dataset[dict[str, Any]]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         encoded = self._drawn(index)
-        return {
+        if self._noise and drops_context(self._seed + 1, self.epoch, index, self._noise):
+            row, alone = self._rows[index], drops_context(self._seed, self.epoch, index, self._dropout)
+            text = noisy(row.text, f"{self._seed}:{self.epoch}:{index}")
+            [encoded] = self._encoder([Utterance(text, None if alone else row.context)])
+        item = {
             "input_ids": encoded.input_ids,
             "token_type_ids": encoded.token_type_ids,
             "labels": self._targets[index],
+            "sets": self._sets[index],
         }
+        if self._soft is not None:
+            item["soft"] = self._soft[index]
+        if self._second:
+            other = self._alone[index] if self._second == "alone" else encoded
+            item |= {"second_input_ids": other.input_ids, "second_token_type_ids": other.token_type_ids}
+        return item
+
+
+def noisy(text: str, seed: str) -> str:
+    """The text as typed or transcribed carelessly: case, punctuation, fillers, typos."""
+    import random
+    import re
+
+    rng = random.Random(seed)  # noqa: S311
+    kind = rng.randrange(4)
+    if kind == 0:
+        return text.lower()
+    if kind == 1:
+        return re.sub(r"[^\w\s']", "", text).lower()
+    words = text.split()
+    if kind == 2:
+        for _ in range(max(1, len(words) // 10)):
+            words.insert(rng.randrange(len(words) + 1), rng.choice(["um,", "uh", "you know,", "I mean,", "like", "well,"]))
+    else:
+        for _ in range(max(1, len(words) // 10)):
+            i = rng.randrange(len(words))
+            if len(words[i]) > 3:
+                j = rng.randrange(1, len(words[i]) - 1)
+                words[i] = words[i][:j] + rng.choice(["", words[i][j] * 2]) + words[i][j + 1 :]
+    return " ".join(words)
 
 
 def targets(rows: Sequence[Row], labels: Sequence[str]) -> list[int]:
@@ -130,6 +178,13 @@ class Collator:
         batch = {name: value for name, value in batch.items() if name in self._inputs}
         if "labels" in rows[0]:
             batch["labels"] = torch.tensor([row["labels"] for row in rows])
+        if "sets" in rows[0]:
+            batch["sets"] = torch.tensor([row["sets"] for row in rows])
+        if "soft" in rows[0]:
+            batch["soft"] = torch.tensor(np.array([row["soft"] for row in rows]), dtype=torch.float32)
+        if "second_input_ids" in rows[0]:
+            second = [{k.removeprefix("second_"): v for k, v in row.items() if k.startswith("second_")} for row in rows]
+            batch |= {f"second_{name}": value for name, value in self(second).items()}
         return batch
 
     def encoded(self, rows: Sequence[Encoded]) -> dict[str, torch.Tensor]:

@@ -1,6 +1,8 @@
 """Fine-tuning: the Trainer, the loss, and the network with its fresh head."""
 
 import inspect
+import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from transformers import (
     EarlyStoppingCallback,
     PreTrainedModel,
     Trainer,
+    TrainerCallback,
     TrainingArguments,
 )
 
@@ -27,6 +30,7 @@ from asif_train.base_model import BaseModel
 from asif_train.corpus import Corpus
 from asif_train.dataset import Collator, EpochCallback, LengthSampler, PairDataset
 from asif_train.metrics import four_way_macro_f1
+from asif_train.objective import Objective
 from asif_train.recipe import Recipe
 
 _BEST = "macro_f1"
@@ -93,11 +97,86 @@ def input_names(network: PreTrainedModel) -> list[str]:
 
 
 class _Trainer(Trainer):
-    """The Trainer with rows in the order of LengthSampler."""
+    """The Trainer with rows in the order of LengthSampler and the objective on trial."""
 
-    def __init__(self, *args: Any, sampler: LengthSampler, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, sampler: LengthSampler, recipe: Recipe, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._sampler = sampler
+        self._recipe = recipe
+        self._objective = Objective(recipe)
+
+    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
+        if not model.training:
+            labels = inputs["labels"]
+            outputs = model(**{k: v for k, v in inputs.items() if k in ("input_ids", "attention_mask", "token_type_ids")})
+            loss = pinned_loss(outputs, labels)
+            return (loss, {"logits": outputs.logits}) if return_outputs else loss
+        loss, outputs = self._objective(model, inputs)
+        return (loss, outputs) if return_outputs else loss
+
+    def create_optimizer(self, model: Any = None) -> Any:
+        if self._recipe.layer_decay == 1.0 or self.optimizer is not None:
+            return super().create_optimizer(model)
+        decays = set(self.get_decay_parameter_names(self.model))
+        layers = self.model.config.num_hidden_layers
+        groups: dict[tuple[float, float], list[Any]] = {}
+        for name, value in self.model.named_parameters():
+            if not value.requires_grad:
+                continue
+            found = re.search(r"layer\.(\d+)\.", name)
+            depth = 0 if ".embeddings." in name else int(found[1]) + 1 if found else layers + 1
+            key = (self._recipe.layer_decay ** (layers + 1 - depth), self.args.weight_decay if name in decays else 0.0)
+            groups.setdefault(key, []).append(value)
+        kind, given = self.get_optimizer_cls_and_kwargs(self.args, self.model)
+        rate = given.pop("lr", self.args.learning_rate)
+        self.optimizer = kind([{"params": v, "lr": rate * scale, "weight_decay": w} for (scale, w), v in groups.items()], lr=rate, **given)
+        return self.optimizer
+
+
+class _Average(TrainerCallback):
+    """Mean of the weights over the last share of the steps (Izmailov et al. 2018)."""
+
+    def __init__(self, share: float) -> None:
+        self.share, self.sums, self.count = share, {}, 0
+
+    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        if state.global_step <= state.max_steps * (1 - self.share) or state.global_step % 10:
+            return
+        self.count += 1
+        for name, value in model.named_parameters():
+            if value.requires_grad:
+                self.sums[name] = self.sums.get(name, 0) + value.detach().clone()
+
+    def put(self, model: Any) -> None:
+        with torch.no_grad():
+            for name, value in model.named_parameters():
+                if name in self.sums:
+                    value.copy_(self.sums[name] / self.count)
+
+
+def warm_contrastive(network: Any, data: PairDataset, collator: Collator, recipe: Recipe) -> None:
+    """Supervised contrastive epochs on the first token's state before the head is trained (Khosla et al. 2020; SetFit)."""
+    trained = [p for n, p in network.named_parameters() if p.requires_grad and "classifier" not in n]
+    optimizer = torch.optim.AdamW(trained, lr=recipe.learning_rate / 2, weight_decay=recipe.weight_decay)
+    network.train()
+    for epoch in range(recipe.warm_contrastive):
+        data.epoch = 1000 + epoch
+        order = list(LengthSampler(data, recipe.batch_size, recipe.seed))
+        for start in range(0, len(order) - recipe.batch_size, recipe.batch_size):
+            batch = collator([data[i] for i in order[start : start + recipe.batch_size]])
+            labels = batch["labels"]
+            with torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16()):
+                states = network.base_model(**{k: v for k, v in batch.items() if k in ("input_ids", "attention_mask", "token_type_ids")})
+            vectors = functional.normalize(states.pooler_output.float(), dim=1)
+            similar = vectors @ vectors.T / 0.1
+            eye = torch.eye(len(labels), dtype=torch.bool)
+            log_p = functional.log_softmax(similar.masked_fill(eye, -1e9), 1)
+            same = (labels[:, None] == labels[None, :]) & ~eye
+            loss = -(log_p * same).sum(1)[same.any(1)].div(same.sum(1)[same.any(1)]).mean()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(trained, 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthSampler:
         return self._sampler
@@ -111,26 +190,44 @@ def train(
     With `resume`, goes on from the newest checkpoint in `checkpoints`, or from the start where there is none.
     """
     rows = corpus.sample(recipe.rows)
-    train_set = PairDataset(rows, corpus.labels, encoder, context_dropout=recipe.context_dropout, seed=recipe.seed)
+    soft = None
+    if recipe.teacher:
+        told = {r["id"]: r["soft"] for r in map(json.loads, Path(recipe.teacher).read_text().splitlines())}
+        soft = np.array([told[row.id] for row in rows])
+    train_set = PairDataset(
+        rows, corpus.labels, encoder, context_dropout=recipe.context_dropout, seed=recipe.seed, noise=recipe.noise,
+        second=recipe.second, soft=soft, context_first=recipe.context_first,
+    )
+    if recipe.freeze_embeddings:
+        network.get_input_embeddings().requires_grad_(False)
+    if recipe.attention_dropout is not None:
+        for module in network.modules():
+            if type(module).__name__.endswith("SelfAttention") and hasattr(module, "dropout"):
+                module.dropout.p = recipe.attention_dropout
+    average = _Average(recipe.average)
+    if recipe.warm_contrastive:
+        warm_contrastive(network, train_set, Collator(network.config.pad_token_id or 0, input_names(network)), recipe)
     if network.config._attn_implementation == "sdpa" and not torch.accelerator.is_available():
         network.set_attn_implementation(CPU_ATTENTION)
     trainer = _Trainer(
         sampler=LengthSampler(train_set, recipe.batch_size, recipe.seed),
+        recipe=recipe,
         model=network,
         args=_arguments(recipe, checkpoints),
         train_dataset=train_set,
-        eval_dataset=PairDataset(corpus.validation, corpus.labels, encoder),
+        eval_dataset=PairDataset(corpus.validation, corpus.labels, encoder, context_first=recipe.context_first),
         data_collator=Collator(network.config.pad_token_id or 0, input_names(network)),
-        compute_loss_func=pinned_loss,
         compute_metrics=lambda found: {
             _BEST: four_way_macro_f1(np.asarray(found.predictions), np.asarray(found.label_ids))
         },
-        callbacks=[EpochCallback(train_set), EarlyStoppingCallback(recipe.patience)],
+        callbacks=[EpochCallback(train_set), EarlyStoppingCallback(recipe.patience), average],
     )
     has_checkpoint = resume and any(checkpoints.glob("checkpoint-*"))
     trainer.train(resume_from_checkpoint=has_checkpoint or None)
     # In bfloat16 the Trainer wraps `forward`; what is judged and exported is the plain float32 network.
     trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+    if recipe.average:
+        average.put(trainer.model)
     return [_numbers(entry) for entry in trainer.state.log_history if f"eval_{_BEST}" in entry]
 
 

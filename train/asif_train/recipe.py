@@ -34,6 +34,20 @@ class Recipe(BaseModel):
     max_tokens: int = Field(MAX_TOKENS, ge=8)
     patience: int = Field(3, ge=1)
     rows: int | None = Field(None, ge=1)
+    # On trial; 0, null and false leave an addition out.
+    freeze_embeddings: bool = False
+    attention_dropout: float | None = None
+    layer_decay: float = 1.0
+    label_smoothing: float = 0.0
+    noise: float = 0.0
+    second: str | None = None
+    consistency: float = 0.0
+    average: float = 0.0
+    contrast: float = 0.0
+    teacher: str | None = None
+    teacher_weight: float = 0.5
+    warm_contrastive: int = 0
+    context_first: bool = False
 
 
 def read_recipe(path: str | Path | None = None, **flags: Any) -> Recipe:
