@@ -105,6 +105,9 @@ class _Trainer(Trainer):
         self._recipe = recipe
         self._objective = Objective(recipe)
 
+    def _get_train_sampler(self, train_dataset: Any = None) -> LengthSampler:
+        return self._sampler
+
     def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
         if not model.training:
             labels = inputs["labels"]
@@ -177,9 +180,6 @@ def warm_contrastive(network: Any, data: PairDataset, collator: Collator, recipe
             torch.nn.utils.clip_grad_norm_(trained, 1.0)
             optimizer.step()
             optimizer.zero_grad()
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> LengthSampler:
-        return self._sampler
 
 
 def train(
