@@ -85,7 +85,7 @@ def main() -> None:
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     corpus = read_corpus(args.data)
-    judged = {"validation": corpus.validation, "test": corpus.test}
+    judged = {"validation": corpus.validation}
     judged |= {one.partition("=")[0]: read_rows(row_files(one.partition("=")[2])) for one in args.on}
     results = out / "results.jsonl"
     for name, fields in plan["trials"].items():
@@ -104,12 +104,11 @@ def main() -> None:
                 train(network, corpus, encoder, recipe, Path(folder) / "checkpoints", False)
                 seconds = time.perf_counter() - start
                 logits = {n: batched_logits(network, encoder, rows, recipe.context_first) for n, rows in judged.items()}
-                train_logits = batched_logits(network, encoder, corpus.train, recipe.context_first)
-                alone = {n + "_alone": batched_logits(network, encoder, rows, recipe.context_first, True) for n, rows in judged.items()}
+                alone = {n + "_alone": batched_logits(network, encoder, rows, recipe.context_first, True) for n, rows in judged.items() if n != "validation"}
                 torch.save(network.state_dict(), out / f"{name}-{seed}.pt")
             calibration = calibrate(logits["validation"], np.array(targets(corpus.validation, corpus.labels)))
             scores = {n: judge(logits[n], rows, corpus.labels, calibration) for n, rows in judged.items()}
-            np.savez(out / f"{name}-{seed}.npz", train=train_logits, **logits, **alone)
+            np.savez(out / f"{name}-{seed}.npz", **logits, **alone)
             record = {"name": name, "seed": seed, "seconds": round(seconds), "scores": scores, "git_commit": git_commit()} | key
             with results.open("a") as file:
                 file.write(json.dumps(record) + "\n")
