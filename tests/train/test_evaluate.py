@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from asif_data.errors import AsifError
 from asif_data.rows import Row
 from asif_serve.predictor import Predictor
 from asif_train.baselines import Scored
+from asif_train.card import card
 from asif_train.evaluate import _contrast, _difference, evaluate
 
 
@@ -198,3 +200,17 @@ def test_a_report_of_another_model_is_not_shown(judged) -> None:
 def test_labels_the_model_does_not_know_are_named(small_model: Path) -> None:
     with pytest.raises(AsifError, match="advice"):
         evaluate(small_model, [Row(text="Try a walk.", label="advice")])
+
+
+def test_the_robustness_suite_is_put_where_it_is_asked_for(
+    small_model: Path, some_rows: list[Row], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    test = {"kind": "invariance", "name": "typos", "passed": 9, "total": 10, "share": 0.9, "interval": [0.6, 0.98]}
+    test |= {"goal": 0.97, "met": False, "failures": ["f001"]}
+    monkeypatch.setattr("asif_train.evaluate.robustness", lambda predictor: SimpleNamespace(values={"tests": [test]}))
+    report = evaluate(small_model, some_rows, resamples=0, suite=True)
+    assert report.values["robustness"] == [test]
+    assert "Robustness" in [table.title for table in report.tables()]
+    text = card(model_dir.load(small_model), report.values, report.quotes)
+    assert "| invariance | typos | 9/10 | 0.900 [0.600, 0.980] | 0.97 | MISSED |" in text
+    assert "robustness" not in evaluate(small_model, some_rows, resamples=0).values

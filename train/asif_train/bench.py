@@ -61,7 +61,9 @@ def bench(data: str | Path, recipe: Recipe) -> list[Speed]:
     batch size, epochs, context dropout and loss are the recipe's in both; the defaults keep the last epoch, `train` the best one on
     validation. Macro-F1 is over the labels and none, on the test split, which neither has seen. Raises AsifError.
     """
-    read_corpus(data), locate(recipe.base_model)  # what is wrong with them is told in whole before anything trains
+    # What is wrong with rows or base model is told in whole before anything trains.
+    read_corpus(data)
+    locate(recipe.base_model)
     return [_apart(name, data, recipe) for name in (DEFAULTS, OURS)]
 
 

@@ -75,6 +75,9 @@ _SLICES = """Macro-F1 is over the labels that occur in a slice. Four-way accurac
 
 _TOPICS = """Of the topics with at least {fewest} rows, those with the lowest four-way accuracy. The lowest of many are low partly by chance: read the intervals."""
 
+_ROBUSTNESS = """Items that are in no corpus. Functionality: is the answer right? Invariance: does it stay where only spelling, fillers, names or the
+client's wording change? Direction: does the label's probability rise by 0.05 where it must? Intervals: Wilson, over items."""
+
 _BASELINES = """Each baseline on the same rows. How far the model is ahead is resampled in pairs; where the interval holds 0, it may not be."""
 
 _ERRORS = """Not withheld, and wrong. Words are given for rows of the shipped corpus alone."""
@@ -145,6 +148,7 @@ def _sections(report: dict[str, Any], quotes: Mapping[int, str]) -> Iterator[str
         ("Calibration", _CALIBRATION.format(fewest=FEWEST_CALIBRATED), tables.calibration(report)),
         ("Where it does better and worse", _SLICES, tables.slices(report)),
         ("The topics it finds hardest", _TOPICS.format(fewest=tables.FEWEST_OF_A_TOPIC), tables.lowest_topics(report)),
+        ("Robustness", _ROBUSTNESS, tables.robustness(report)),
         ("Ahead of the baselines", _BASELINES, tables.differences(report)),
         ("Its most confident errors", _ERRORS, tables.errors(report, quotes)),
     )

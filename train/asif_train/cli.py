@@ -76,7 +76,9 @@ def evaluate(
     """Judge a model on held-out rows; writes report.json, figures and the model card beside it."""
     _quiet()
     corpus = read_corpus(data)
-    report = judge(model, _split(corpus, split), train_rows=() if no_baselines else corpus.train, split=split)
+    report = judge(
+        model, _split(corpus, split), train_rows=() if no_baselines else corpus.train, split=split, suite=True
+    )
     report.save(model_dir.load(model))
     if as_json:
         typer.echo((model / model_dir.REPORT).read_text(encoding="utf-8"))

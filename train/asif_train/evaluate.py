@@ -16,7 +16,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from asif_data.artefacts import contrast_sets
 from asif_data.encoding import Utterance
 from asif_data.errors import AsifError
-from asif_data.labels import NONE
+from asif_data.labels import LABELS, NONE
 from asif_data.model_dir import ModelDirectory, load
 from asif_data.rows import Row
 from asif_serve.predictor import Predictor
@@ -29,6 +29,7 @@ from asif_train.judged import Judged
 from asif_train.metrics import Estimate, estimate_weighted
 from asif_train.practice import practice
 from asif_train.report import Report
+from asif_train.robustness import robustness
 from asif_train.slices import slices
 from asif_train.tables import COMPARED
 
@@ -44,11 +45,13 @@ def evaluate(
     train_rows: Sequence[Row] = (),
     split: str = "test",
     resamples: int = metrics.RESAMPLES,
+    suite: bool = False,
 ) -> Report:
     """Judge a model on labelled rows it has not seen.
 
     `train_rows` are what the baselines are fitted on; without them there are none. Every headline has a 95 % interval
-    from `resamples` resamples of groups (a row without a group is one of its own; 0 leaves intervals out). Raises AsifError.
+    from `resamples` resamples of groups (a row without a group is one of its own; 0 leaves intervals out). With `suite` the robustness suite is put to the model too,
+    if its labels are those of the codebook. Raises AsifError.
     """
     model = load(model_dir)
     labels = tuple(model.manifest.labels)
@@ -101,6 +104,7 @@ def evaluate(
         "selective_accuracy": _selective(judged.gold[inside], judged.scores[inside]),
         "slices": slices(judged, rows, resamples),
         **_practice(judged, resamples),
+        **({"robustness": robustness(predictor).values["tests"]} if suite and labels == LABELS else {}),
         "errors": errors,
         "baselines": list(_baselines(train_rows, rows, judged, model, resamples)) if train_rows else [],
     }

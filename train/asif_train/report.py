@@ -32,13 +32,14 @@ class Report:
         return tables.headlines(self.values).rich()
 
     def tables(self) -> list[Table]:
-        """Baselines, calibration, whole sessions, slices and errors, for a terminal; none is empty."""
+        """Baselines, calibration, whole sessions, slices, robustness and errors, for a terminal; none is empty."""
         values = self.values
         grids = (
             tables.differences(values),
             tables.calibration(values),
             tables.practice(values),
             tables.slices(values),
+            tables.robustness(values),
             tables.errors(values),
         )
         return [grid.rich() for grid in grids if grid.rows]

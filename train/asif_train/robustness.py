@@ -21,6 +21,7 @@ from asif_data.errors import AsifError
 from asif_data.labels import LABELS, NONE
 from asif_serve.decision import Decision
 from asif_serve.predictor import Predictor
+from asif_train import tables
 from asif_train.fit import git_commit
 from asif_train.transforms import TRANSFORMS, Item, one_of, transformed
 
@@ -70,17 +71,7 @@ class Robustness:
 
     def table(self) -> Table:
         """Each test with its share, for a terminal."""
-        table = Table(
-            "kind", "test", "passed", "share", "goal", "", title=f"Robustness of {self.values['model']['version']}"
-        )
-        for test in self.values["tests"]:
-            low, high = test["interval"]
-            share = f"{test['share']:.3f} [{low:.3f}, {high:.3f}]"
-            count = f"{test['passed']}/{test['total']}"
-            table.add_row(
-                test["kind"], test["name"], count, share, f"{test['goal']:.2f}", "met" if test["met"] else "MISSED"
-            )
-        return table
+        return tables.robustness({"robustness": self.values["tests"]}).rich()
 
 
 def read_suite(folder: str | Path = SUITE) -> Suite:

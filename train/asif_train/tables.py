@@ -131,6 +131,19 @@ def practice(values: Values) -> Grid:
     return Grid("In practice", ("in whole sessions", "value"), rows)
 
 
+def robustness(values: Values) -> Grid:
+    """Each test of the robustness suite with its share and goal; without rows if the suite was not put."""
+    rows = []
+    for test in values.get("robustness", ()):
+        low, high = test["interval"]
+        share = f"{test['share']:.3f} [{low:.3f}, {high:.3f}]"
+        met = "met" if test["met"] else "MISSED"
+        rows.append(
+            (test["kind"], test["name"], f"{test['passed']}/{test['total']}", share, f"{test['goal']:.2f}", met)
+        )
+    return Grid("Robustness", ("kind", "test", "passed", "share", "goal", ""), rows)
+
+
 def errors(values: Values, quotes: Mapping[int, str] | None = None) -> Grid:
     """The most confident errors; `quotes` gives the words of rows, by their place, that may be quoted."""
     labels = [name for name in values["per_label"] if name != NONE]
