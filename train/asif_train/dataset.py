@@ -1,19 +1,15 @@
-"""Encoded rows for the Trainer: context dropout and order that a resumed run repeats, and padding per batch."""
+"""Encoded rows for the Trainer: context dropout that a resumed run repeats, and padding per batch."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 from transformers import TrainerCallback
 
 from asif_data.encoding import Encoded, InputEncoder, Utterance
 from asif_data.rows import Row
-
-# Batches sorted by length together: more would tell a row's neighbours from its length, fewer would pad more.
-_CHUNK = 50
 
 
 class PairDataset(Dataset[dict[str, Any]]):
@@ -41,17 +37,9 @@ class PairDataset(Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return len(self._paired)
 
-    @property
-    def lengths(self) -> list[int]:
-        """Tokens of each row in this epoch."""
-        return [len(self._drawn(index)) for index in range(len(self))]
-
-    def _drawn(self, index: int) -> Encoded:
-        alone = drops_context(self._seed, self.epoch, index, self._dropout)
-        return (self._alone if alone else self._paired)[index]
-
     def __getitem__(self, index: int) -> dict[str, Any]:
-        encoded = self._drawn(index)
+        alone = drops_context(self._seed, self.epoch, index, self._dropout)
+        encoded = (self._alone if alone else self._paired)[index]
         return {
             "input_ids": encoded.input_ids,
             "token_type_ids": encoded.token_type_ids,
@@ -69,36 +57,6 @@ def drops_context(seed: int, epoch: int, row: int, share: float) -> bool:
     """Whether this row goes without its context in this epoch: a function of its arguments, no state."""
     digest = hashlib.blake2b(f"{seed}:{epoch}:{row}".encode(), digest_size=8).digest()
     return int.from_bytes(digest) / 2**64 < share
-
-
-class LengthSampler(Sampler[int]):
-    """Rows in an order in which each `batch_size` of them are about equally long: next to no padding.
-
-    Rows are shuffled, sorted by length in chunks of 50 batches, and the batches shuffled: a function of seed and
-    epoch, no state. Lengths are those of the epoch, after context dropout.
-    """
-
-    def __init__(self, dataset: PairDataset, batch_size: int, seed: int) -> None:
-        self._dataset = dataset
-        self._batch_size = batch_size
-        self._seed = seed
-
-    def __len__(self) -> int:
-        return len(self._dataset)
-
-    def __iter__(self) -> Iterator[int]:
-        rng = np.random.default_rng((self._seed, self._dataset.epoch))
-        lengths = np.array(self._dataset.lengths)
-        chunks = _parts(rng.permutation(len(lengths)), self._batch_size * _CHUNK)
-        batches = [batch for chunk in chunks for batch in _parts(chunk[np.argsort(lengths[chunk])], self._batch_size)]
-        # A short batch stays last: the loader cuts the order into batches by number.
-        whole = len(lengths) // self._batch_size
-        order = [*rng.permutation(whole), *range(whole, len(batches))]
-        return iter([int(row) for i in order for row in batches[i]])
-
-
-def _parts(values: np.ndarray, size: int) -> list[np.ndarray]:
-    return [values[start : start + size] for start in range(0, len(values), size)]
 
 
 class EpochCallback(TrainerCallback):

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Sequence
+from contextlib import nullcontext
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,11 @@ from asif_data.encoding import InputEncoder, Utterance
 from asif_data.errors import AsifError
 from asif_data.model_dir import TOKENIZER
 from asif_data.rows import Row
-from asif_train.attention import CPU_ATTENTION, PLAIN_ARCHITECTURES
 from asif_train.base_model import BaseModel
 from asif_train.corpus import Corpus
-from asif_train.dataset import Collator, EpochCallback, LengthSampler, PairDataset
+from asif_train.dataset import Collator, EpochCallback, PairDataset
 from asif_train.metrics import four_way_macro_f1
+from asif_train.packing import PackedCollator, can_pack, packed
 from asif_train.recipe import Recipe
 
 _BEST = "macro_f1"
@@ -95,17 +96,6 @@ def input_names(network: PreTrainedModel) -> list[str]:
     return [name for name in ("input_ids", "attention_mask", "token_type_ids") if name in accepted]
 
 
-class _Trainer(Trainer):
-    """The Trainer with rows in the order of LengthSampler."""
-
-    def __init__(self, *args: Any, sampler: LengthSampler, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._sampler = sampler
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> LengthSampler:
-        return self._sampler
-
-
 def train(
     network: PreTrainedModel,
     corpus: Corpus,
@@ -122,15 +112,15 @@ def train(
     """
     rows = corpus.sample(recipe.rows)
     train_set = PairDataset(rows, corpus.labels, encoder, context_dropout=recipe.context_dropout, seed=recipe.seed)
-    if network.config.model_type in PLAIN_ARCHITECTURES and not torch.accelerator.is_available():
-        network.set_attn_implementation(CPU_ATTENTION)
-    trainer = _Trainer(
-        sampler=LengthSampler(train_set, recipe.batch_size, recipe.seed),
+    packs = can_pack(network)
+    trainer = Trainer(
         model=network,
         args=_arguments(recipe, checkpoints),
         train_dataset=train_set,
         eval_dataset=PairDataset(corpus.validation, corpus.labels, encoder),
-        data_collator=Collator(network.config.pad_token_id or 0, input_names(network)),
+        data_collator=PackedCollator(network)
+        if packs
+        else Collator(network.config.pad_token_id or 0, input_names(network)),
         compute_loss_func=pinned_loss,
         compute_metrics=lambda found: {
             _BEST: four_way_macro_f1(np.asarray(found.predictions), np.asarray(found.label_ids))
@@ -138,7 +128,8 @@ def train(
         callbacks=[EpochCallback(train_set), EarlyStoppingCallback(recipe.patience), *callbacks],
     )
     has_checkpoint = resume and any(checkpoints.glob("checkpoint-*"))
-    trainer.train(resume_from_checkpoint=has_checkpoint or None)
+    with packed(network) if packs else nullcontext():
+        trainer.train(resume_from_checkpoint=has_checkpoint or None)
     # In bfloat16 the Trainer wraps `forward`; what is judged and exported is the plain float32 network.
     trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     return [_numbers(entry) for entry in trainer.state.log_history if f"eval_{_BEST}" in entry]
