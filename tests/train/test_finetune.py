@@ -2,7 +2,6 @@
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import torch
@@ -10,13 +9,9 @@ import torch
 from asif_data.encoding import InputEncoder
 from asif_data.errors import AsifError
 from asif_data.rows import Row
-from asif_train import finetune
-from asif_train.attention import CPU_ATTENTION
 from asif_train.base_model import BaseModel, locate
-from asif_train.corpus import read_corpus
-from asif_train.dataset import Collator, LengthSampler, PairDataset, drops_context
-from asif_train.finetune import load_network, pinned_loss, save_tokenizer, torch_logits, train
-from asif_train.recipe import read_recipe
+from asif_train.dataset import Collator, PairDataset, drops_context
+from asif_train.finetune import load_network, pinned_loss, save_tokenizer, torch_logits
 
 
 @pytest.fixture(scope="module")
@@ -110,60 +105,6 @@ def test_an_encoder_with_missing_weights_is_refused(tmp_path) -> None:
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(AsifError, match="whole encoder"):
         load_network(BaseModel("base", str(Path(folder)), "unknown"), ("a", "b"), 0)
-
-
-def test_neighbours_are_about_equally_long_in_an_order_of_seed_and_epoch(encoder: InputEncoder) -> None:
-    rows = [Row(text="so " * (i % 30 + 1), context="and " * 30, label="empathy") for i in range(330)]
-    data = PairDataset(rows, ["empathy"], encoder, context_dropout=0.3, seed=1)
-
-    def order(seed: int, epoch: int) -> list[int]:
-        data.epoch = epoch
-        return list(LengthSampler(data, 16, seed))
-
-    first = order(0, 0)
-    assert sorted(first) == list(range(330))
-    assert first == order(0, 0)
-    assert len({tuple(first), tuple(order(1, 0)), tuple(order(0, 1))}) == 3
-    data.epoch = 0
-    batches = [[data.lengths[row] for row in first[i : i + 16]] for i in range(0, 330, 16)]
-    padding = sum(max(batch) * len(batch) - sum(batch) for batch in batches) / sum(map(sum, batches))
-    assert padding < 0.1
-    assert [max(batch) for batch in batches] != sorted(max(batch) for batch in batches)
-
-
-def test_the_attention_of_training_on_a_cpu_is_that_of_the_network() -> None:
-    network = load_network(locate(), ("a", "b"), 0).eval()
-    batch = {
-        "input_ids": torch.tensor([[101, 2017, 2371, 2894, 102], [101, 2017, 102, 0, 0]]),
-        "attention_mask": torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]),
-    }
-    with torch.inference_mode():
-        expected = network(**batch).logits
-        network.set_attn_implementation(CPU_ATTENTION)
-        found = network(**batch).logits
-        alone = network(**{name: value[1:, :3] for name, value in batch.items()}).logits
-    assert torch.allclose(found, expected, atol=1e-5)
-    assert torch.allclose(found[1:], alone, atol=1e-5)
-
-
-def test_training_pads_little(
-    few: Path, encoder: InputEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    masks: list[torch.Tensor] = []
-
-    class Watched(Collator):
-        def __call__(self, rows: Any) -> dict[str, torch.Tensor]:
-            batch = super().__call__(rows)
-            masks.append(batch["attention_mask"])
-            return batch
-
-    monkeypatch.setattr(finetune, "Collator", Watched)
-    corpus, recipe = read_corpus(few), read_recipe("small", batch_size=4, epochs=1)
-    train(load_network(locate(), corpus.labels, 0), corpus, encoder, recipe, tmp_path / "checkpoints", resume=False)
-    trained = masks[:12]
-    assert sum(len(mask) for mask in trained) == len(corpus.train) == 48
-    tokens, cells = (sum(int(count(mask)) for mask in trained) for count in (torch.sum, torch.numel))
-    assert tokens / cells > 0.9
 
 
 def test_logits_are_those_of_each_row_alone(encoder: InputEncoder) -> None:

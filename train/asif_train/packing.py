@@ -51,7 +51,7 @@ def packed(network: PreTrainedModel) -> Iterator[None]:
     def first_tokens(_: Any, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
         return args[0][0, starts, None], *args[1:]
 
-    own = network.config._attn_implementation
+    own = network.config._attn_implementation or "eager"
     hooks = [
         network.register_forward_pre_hook(remember, with_kwargs=True),
         reader.register_forward_pre_hook(first_tokens),
