@@ -26,6 +26,7 @@ from asif_train.faithfulness import faithfulness as delete_words
 from asif_train.recipe import read_recipe
 from asif_train.report import jsonable
 from asif_train.robustness import robustness as put_suite
+from asif_train.withholding import withholding as compare_scores
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Models: fit, judge, test, promote.")
 out = Console()
@@ -121,6 +122,23 @@ def faithfulness(
         typer.echo(json.dumps(jsonable(report.values), indent=2, allow_nan=False))
     else:
         Console(width=max(out.width, 110)).print(report.table())
+
+
+@app.command()
+def withholding(
+    model: Annotated[Path, typer.Argument(help="Model directory.")] = fitting.MODELS / model_dir.CURRENT,
+    data: Data = DEFAULT,
+    on: Annotated[list[str] | None, typer.Option(help="NAME=ROWS: judge on these labelled rows as well.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Compare scores that tell whether any label applies, on the test split and on other rows. Takes minutes."""
+    _quiet()
+    corpus = read_corpus(data)
+    found = compare_scores(model, corpus.train, {"test": corpus.test, **_named_rows(on or ())})
+    if as_json:
+        typer.echo(json.dumps(jsonable(found.values), indent=2, allow_nan=False))
+    else:
+        Console(width=max(out.width, 120)).print(found.table())
 
 
 def _split(corpus: Corpus, name: str) -> list[Row]:

@@ -23,7 +23,8 @@ from asif_train import figures
 from asif_train.base_model import locate
 from asif_train.corpus import Corpus, read_corpus
 from asif_train.evaluate import evaluate
-from asif_train.fit import fit, git_commit
+from asif_train.fit import fit
+from asif_train.provenance import git_commit
 from asif_train.recipe import MAX_EPOCHS, Recipe, checked_recipe
 
 SHARES = (0.125, 0.25, 0.5, 1.0)

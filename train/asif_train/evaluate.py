@@ -3,14 +3,11 @@
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from asif_data.artefacts import contrast_sets
@@ -24,17 +21,17 @@ from asif_train import metrics
 from asif_train.base_model import locate
 from asif_train.baselines import Scored, baselines
 from asif_train.failures import confident_errors, quotes
-from asif_train.fit import git_commit
 from asif_train.judged import Judged
 from asif_train.metrics import Estimate, estimate_weighted
 from asif_train.practice import practice
+from asif_train.progress import progress
+from asif_train.provenance import report_head
 from asif_train.report import Report
 from asif_train.robustness import robustness
 from asif_train.slices import slices
 from asif_train.tables import COMPARED
 
 REPORT_VERSION = 2
-_BARS = Console(stderr=True)  # standard output is for the report
 _COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.5)
 
 
@@ -65,9 +62,7 @@ def evaluate(
     predictor = Predictor(model)
     parts = [rows[i : i + 64] for i in range(0, len(rows), 64)]
     decisions = [
-        d
-        for part in track(parts, "Answering", console=_BARS)
-        for d in predictor([Utterance(r.text, r.context) for r in part])
+        d for part in progress(parts, "Answering") for d in predictor([Utterance(r.text, r.context) for r in part])
     ]
     judged = Judged.of(rows, decisions, labels)
     inside, groups = judged.inside, judged.groups
@@ -77,17 +72,12 @@ def evaluate(
     four_way = partial(metrics.weighted_macro_f1, judged.gold, judged.answers, len(labels) + 1)
     errors = confident_errors(judged, rows)
     values: dict[str, Any] = {
-        "schema_version": REPORT_VERSION,
-        "model": {"name": model.manifest.name, "version": model.manifest.version},
-        "manifest_sha256": model.manifest_sha256,
-        "form": predictor.form.file,
+        **report_head(predictor, REPORT_VERSION),
         "corpus_sha256": model.manifest.corpus_sha256,
         "split": split,
         "rows": len(rows),
         "in_scope_rows": int(inside.sum()),
         "groups": len(set(groups)),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "git_commit": git_commit(),
         "interval": f"95 % percentile bootstrap over groups, {resamples} resamples",
         "headline": {
             **_judge(judged.gold, Scored(judged.scores, judged.in_scope), groups, resamples),
@@ -175,7 +165,7 @@ def _baselines(
     base = locate(model.manifest.recipe["base_model"])
     with tempfile.TemporaryDirectory() as folder:
         found = baselines(train, test, judged.labels, base, Path(folder))
-        for baseline in track(found, "Baselines", console=_BARS):
+        for baseline in progress(found, "Baselines"):
             scored = baseline.score()
             yield {
                 "name": baseline.name,

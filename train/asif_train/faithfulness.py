@@ -13,14 +13,11 @@ word was chosen by what it keeps alone.
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from asif_data.encoding import Utterance
@@ -31,14 +28,14 @@ from asif_serve.explain import MAX_WORDS, Judge, Span, cost, explain, rank, stre
 from asif_serve.predictor import Predictor
 from asif_train import metrics
 from asif_train.figures import BLUE, ORANGE
-from asif_train.fit import git_commit
 from asif_train.metrics import Estimate, estimate_weighted
+from asif_train.progress import progress
+from asif_train.provenance import report_head
 
 REPORT_VERSION = 1
 SIZES = (1, 3, 5)
 DRAWS = 10
 TIMED = 100
-_BARS = Console(stderr=True)  # standard output is for the report
 _CAUTION = (
     "Words are ranked by the fall that each makes alone: comprehensiveness is circular for 1 word and partly so for "
     "more; sufficiency is not."
@@ -122,17 +119,11 @@ def faithfulness(predictor: Predictor, rows: Sequence[Row], *, resamples: int = 
     deletions = _deletions(predictor, utterances)
     if not deletions:
         raise AsifError(f"expected texts of at least two words to take words from, found none in {len(rows)} rows.")
-    manifest = predictor.model.manifest
     groups = row_groups(rows)
     return Faithfulness(
         {
-            "schema_version": REPORT_VERSION,
-            "model": {"name": manifest.name, "version": manifest.version},
-            "manifest_sha256": predictor.model.manifest_sha256,
-            "form": predictor.form.file,
+            **report_head(predictor, REPORT_VERSION),
             "rows": len(rows),
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "git_commit": git_commit(),
             "interval": f"95 % percentile bootstrap over groups, {resamples} resamples",
             "caution": _CAUTION,
             "sizes": [_size(k, found, groups, resamples) for k, found in deletions.items()],
@@ -145,7 +136,7 @@ def _deletions(judge: Judge, utterances: Sequence[Utterance]) -> dict[int, list[
     """The deletions of each size that some text is long enough for."""
     rng = np.random.default_rng(0)
     found: dict[int, list[_Deletion]] = {}
-    for row, utterance in enumerate(track(utterances, "Taking words out", console=_BARS)):
+    for row, utterance in enumerate(progress(utterances, "Taking words out")):
         count = len(words(utterance.text))
         sizes = [k for k in SIZES if 2 * k <= count < MAX_WORDS]
         if sizes:

@@ -3,7 +3,6 @@
 import json
 import platform
 import shutil
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +24,7 @@ from asif_train.corpus import Corpus, read_corpus
 from asif_train.dataset import targets
 from asif_train.export import export, gate
 from asif_train.finetune import load_network, save_tokenizer, torch_logits, train
+from asif_train.provenance import git_commit
 from asif_train.recipe import Recipe
 
 MODELS = Path("models")
@@ -200,20 +200,3 @@ def _resumed(models: Path, recipe: Recipe, corpus: Corpus) -> Run:
         f"{models / '.runs'}: expected an unfinished run of the same recipe and rows, found {len(unfinished)} of others; "
         "go back to what was run, or leave --resume out."
     )
-
-
-def git_commit() -> str | None:
-    """The commit of the checkout that this code runs from, with `-dirty` where files differ; None outside of one."""
-    folder = Path(__file__).parent
-    try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],  # noqa: S607
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip() or None

@@ -6,13 +6,10 @@ Testing of NLP Models with CheckList. They are asked through the serving predict
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from scipy.stats import binomtest
 
@@ -22,7 +19,8 @@ from asif_data.labels import LABELS, NONE
 from asif_serve.decision import Decision
 from asif_serve.predictor import Predictor
 from asif_train import tables
-from asif_train.fit import git_commit
+from asif_train.progress import progress
+from asif_train.provenance import report_head
 from asif_train.transforms import TRANSFORMS, Item, one_of, transformed
 
 SUITE = Path(__file__).parent / "suite"
@@ -31,7 +29,6 @@ GOALS = {FUNCTIONALITY: 0.85, INVARIANCE: 0.97, DIRECTION: 0.95}  # 0.85: of a b
 ALL = "all"
 LEAST_RISE = 0.05
 REPORT_VERSION = 1
-_BARS = Console(stderr=True)  # standard output is for the report
 
 _Result = tuple[str, str, bool]  # name of the test, id of the item, whether it passed
 
@@ -126,15 +123,9 @@ def robustness(predictor: Predictor, suite: Suite | None = None) -> Robustness:
         *_tests(INVARIANCE, _invariance(predictor, suite.items, answers)),
         *_tests(DIRECTION, _direction(predictor, suite.pairs)),
     ]
-    manifest = predictor.model.manifest
     return Robustness(
         {
-            "schema_version": REPORT_VERSION,
-            "model": {"name": manifest.name, "version": manifest.version},
-            "manifest_sha256": predictor.model.manifest_sha256,
-            "form": predictor.form.file,
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "git_commit": git_commit(),
+            **report_head(predictor, REPORT_VERSION),
             "interval": "95 % Wilson interval over items",
             "tests": tests,
         }
@@ -146,7 +137,7 @@ def _answers(predictor: Predictor, utterances: Sequence[Utterance], doing: str) 
 
 
 def _decisions(predictor: Predictor, utterances: Sequence[Utterance], doing: str) -> list[Decision]:
-    return [predictor([utterance])[0] for utterance in track(utterances, doing, console=_BARS)]
+    return [predictor([utterance])[0] for utterance in progress(utterances, doing)]
 
 
 def _functionality(items: Sequence[Item], answers: Sequence[str]) -> list[_Result]:
