@@ -57,7 +57,7 @@ class _Clock(TrainerCallback):
 def bench(data: str | Path, recipe: Recipe) -> list[Speed]:
     """Fine-tune with the same recipe, rows and seed in both ways, each in a process of its own, one after the other.
 
-    The defaults are those of TrainingArguments: float32, rows in random order, the network's own attention. Learning rate,
+    The defaults are those of TrainingArguments: float32, padded rows, the network's own attention. Learning rate,
     batch size, epochs, context dropout and loss are the recipe's in both; the defaults keep the last epoch, `train` the best one on
     validation. Macro-F1 is over the labels and none, on the test split, which neither has seen. Raises AsifError.
     """

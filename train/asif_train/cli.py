@@ -131,7 +131,7 @@ def withholding(
     on: Annotated[list[str] | None, typer.Option(help="NAME=ROWS: judge on these labelled rows as well.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Compare scores that tell whether any label applies, on the test split and on other rows. Takes minutes."""
+    """Compare scores that tell whether any label applies: was the choice of the served one right? Takes minutes."""
     _quiet()
     corpus = read_corpus(data)
     found = compare_scores(model, corpus.train, {"test": corpus.test, **_named_rows(on or ())})

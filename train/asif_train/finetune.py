@@ -1,6 +1,7 @@
 """Fine-tuning: the Trainer, the loss, and the network with its fresh head."""
 
 import inspect
+import json
 from collections.abc import Sequence
 from contextlib import nullcontext
 from itertools import groupby
@@ -60,6 +61,7 @@ def load_network(base: BaseModel, labels: Sequence[str], seed: int) -> PreTraine
     transformers.set_seed(seed)
     network, info = AutoModelForSequenceClassification.from_pretrained(
         base.location,
+        dtype=torch.float32,  # half-precision weights would round small updates away
         num_labels=len(labels),
         id2label=dict(enumerate(labels)),
         label2id={label: i for i, label in enumerate(labels)},
@@ -127,12 +129,25 @@ def train(
         },
         callbacks=[EpochCallback(train_set), EarlyStoppingCallback(recipe.patience), *callbacks],
     )
-    has_checkpoint = resume and any(checkpoints.glob("checkpoint-*"))
     with packed(network) if packs else nullcontext():
-        trainer.train(resume_from_checkpoint=has_checkpoint or None)
+        trainer.train(resume_from_checkpoint=_newest(checkpoints) if resume else None)
     # In bfloat16 the Trainer wraps `forward`; what is judged and exported is the plain float32 network.
     trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     return [_numbers(entry) for entry in trainer.state.log_history if f"eval_{_BEST}" in entry]
+
+
+def _newest(checkpoints: Path) -> str | None:
+    """The newest whole checkpoint. The Trainer writes its state last, so a kill amid writing leaves one without."""
+    whole = [file.parent for file in checkpoints.glob("checkpoint-*/trainer_state.json") if _is_json(file)]
+    return str(max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]))) if whole else None
+
+
+def _is_json(file: Path) -> bool:
+    try:
+        json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    return True
 
 
 def _arguments(recipe: Recipe, checkpoints: Path) -> TrainingArguments:
@@ -159,7 +174,9 @@ def _arguments(recipe: Recipe, checkpoints: Path) -> TrainingArguments:
         dataloader_pin_memory=torch.cuda.is_available(),
         report_to="none",
     )
-    # The recipe counts rows over all processes, so that more processes train the same model.
+    # Several GPUs are for `accelerate launch`; one process would spread over all of them with a batch on each.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    # The recipe counts rows over all processes, so that more processes train on about as many in a step.
     arguments.per_device_train_batch_size = max(1, recipe.batch_size // max(1, arguments.world_size))
     return arguments
 

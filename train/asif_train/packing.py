@@ -1,4 +1,4 @@
-"""Training on a CPU without padding: the rows of a batch laid end to end, each looking only at itself."""
+"""Training on a CPU without padding: the rows of a batch packed end to end, each attending to itself alone."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,18 +9,19 @@ from torch.nn import functional
 from transformers import AttentionInterface, PreTrainedModel
 
 PACKED = "asif_packed"
-# Where the first token of a row is read. Other architectures may add positions, causal masks or shared keys to
+# The module that reads the first token of a row. Other architectures may add positions, causal masks or shared keys to
 # their attention: they are given padded rows.
-_READERS = {"bert": "bert.pooler", "roberta": "classifier"}
+_POOLERS = {"bert": "bert.pooler", "roberta": "classifier"}
 
 
 def can_pack(network: PreTrainedModel) -> bool:
-    """Whether rows laid end to end are to be had: for plain encoders on a CPU; a GPU has kernels of its own."""
-    return network.config.model_type in _READERS and not torch.accelerator.is_available()
+    """Whether to pack: for plain encoders on a CPU; a GPU has kernels of its own."""
+    plain = network.config.model_type in _POOLERS and not network.config.is_decoder
+    return plain and not torch.accelerator.is_available()
 
 
 class PackedCollator:
-    """Lays the rows of a batch end to end: as many tokens are computed as there are, in whatever order rows come."""
+    """Packs the rows of a batch end to end: as many tokens are computed as there are, in whatever order rows come."""
 
     def __init__(self, network: PreTrainedModel) -> None:
         config = network.config
@@ -40,8 +41,8 @@ class PackedCollator:
 
 @contextmanager
 def packed(network: PreTrainedModel) -> Iterator[None]:
-    """Inside the block, `network` takes what PackedCollator gives, and its logits are those of the rows one by one."""
-    reader = network.get_submodule(_READERS[network.config.model_type])
+    """Inside the block, `network` takes what PackedCollator gives; dropout aside, its logits are those of the rows one by one."""
+    pooler = network.get_submodule(_POOLERS[network.config.model_type])
     starts = torch.zeros(0, dtype=torch.int64)
 
     def remember(_: Any, args: Any, given: dict[str, Any]) -> None:
@@ -54,7 +55,7 @@ def packed(network: PreTrainedModel) -> Iterator[None]:
     own = network.config._attn_implementation or "eager"
     hooks = [
         network.register_forward_pre_hook(remember, with_kwargs=True),
-        reader.register_forward_pre_hook(first_tokens),
+        pooler.register_forward_pre_hook(first_tokens),
     ]
     network.set_attn_implementation(PACKED)
     try:

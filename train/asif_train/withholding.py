@@ -1,15 +1,14 @@
 """Ways of telling from one model whether any label applies, side by side: which score should the model withhold by?"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from rich.table import Table
-from scipy.special import logsumexp, softmax
+from scipy.special import softmax
 from sklearn.covariance import LedoitWolf
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
@@ -18,38 +17,43 @@ from asif_data.errors import AsifError
 from asif_data.labels import NONE
 from asif_data.model_dir import TOKENIZER, load
 from asif_data.rows import Row, row_groups
+from asif_serve.decision import energy_of
 from asif_train import metrics
 from asif_train.dataset import targets
 from asif_train.finetune import torch_logits
-from asif_train.metrics import Estimate, estimate_weighted
+from asif_train.metrics import Estimate, Weighted, estimate_weighted
 
 SERVED = "energy (served)"
 MEASURES = ("in-scope AUROC", "FPR at 95 % TPR")
+DIFFERENCE = "AUROC, less that of the served"
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What a network says of rows: `logits` (rows, labels) and `states` (rows, width), which its head reads."""
+class Outputs:
+    """What a network gives for rows: `logits` (rows, labels) and `features` (rows, width), which its head reads."""
 
     logits: np.ndarray
-    states: np.ndarray
+    features: np.ndarray
 
 
 @dataclass(frozen=True)
 class Withholding:
-    """Scores of being in scope compared. `values[score][rows' name][measure]` is a value in 0..1 with its 95 % interval."""
+    """Scores of being in scope compared.
+
+    `values[score][rows' name]` has a value with its 95 % interval for each of MEASURES, in 0..1, and for DIFFERENCE, in
+    -1..1: a score is worse than the served one where the whole interval of the difference lies below zero.
+    """
 
     values: dict[str, dict[str, dict[str, Any]]]
 
     def table(self) -> Table:
         """One line a score, for a terminal."""
         judged = list(next(iter(self.values.values())))
-        heads = [f"{name}\n{measure}" for name in judged for measure in MEASURES]
-        shown = Table("score", *heads, title="Is it in scope?")
+        shown = [(name, measure) for name in judged for measure in (*MEASURES, DIFFERENCE)]
+        table = Table("score", *(f"{name}\n{measure}" for name, measure in shown), title="Is it in scope?")
         for score, found in self.values.items():
-            cells = [str(Estimate(**found[name][measure])) for name in judged for measure in MEASURES]
-            shown.add_row(score, *cells)
-        return shown
+            table.add_row(score, *(str(Estimate(**found[name][measure])) for name, measure in shown))
+        return table
 
 
 def withholding(
@@ -59,12 +63,15 @@ def withholding(
     *,
     resamples: int = metrics.RESAMPLES,
 ) -> Withholding:
-    """Compare scores that a fine-tuned network gives without further training.
+    """Compare scores that a fine-tuned network gives without further training, in float32 with torch.
 
-    Highest softmax: Hendrycks & Gimpel (2017). Highest logit: Hendrycks et al. (2022). Energy: Liu et al. (2020).
-    Distance to class means: Mahalanobis distance of the state that the head reads, with the covariance that the labels share
-    (Lee et al. 2018), fitted on the labelled rows of `train_rows`; and the same less the distance to the mean of its none rows.
-    They are computed in float32 with torch. Each set of `judged` needs rows in and out of scope. Intervals are over groups. Raises AsifError.
+    Maximum softmax probability: Hendrycks & Gimpel (2017). Maximum logit: Hendrycks et al. (2022). Energy: Liu et al.
+    (2020). Mahalanobis: squared distance to the nearest class mean of the features that the head reads, with the covariance
+    that the classes share (Lee et al. 2018), fitted on the labelled rows of `train_rows`, on which features are tighter
+    than on new ones. Relative Mahalanobis: the same, less the squared distance to the mean of the none rows, in the
+    manner of Ren et al. (2021), who subtract that to the mean of all.
+
+    Each set of `judged` needs rows in and out of scope. Intervals are over groups, differences paired. Raises AsifError.
     """
     model = load(model_dir)
     labels = tuple(model.manifest.labels)
@@ -80,14 +87,19 @@ def withholding(
         )
     network = AutoModelForSequenceClassification.from_pretrained(model.path)
     encoder = InputEncoder(model.path / TOKENIZER, model.manifest.max_tokens)
-    known = answers(network, encoder, train_rows)
-    scores = _scores(known, np.array(targets(train_rows, labels)), len(labels))
+    known = outputs(network, encoder, train_rows)
+    scores = scores_of(known, np.array(targets(train_rows, labels)))
     found: dict[str, dict[str, dict[str, Any]]] = {score: {} for score in scores}
     for name, rows in judged.items():
-        told = answers(network, encoder, rows)
-        inside = np.array([row.label != NONE for row in rows])
+        given = outputs(network, encoder, rows)
+        gold, groups = np.array(targets(rows, labels)), row_groups(rows)
+        served = _measures(gold, given, scores[SERVED])
         for score, of in scores.items():
-            found[score][name] = _judge(inside, of(told), row_groups(rows), resamples)
+            measures = _measures(gold, given, of)
+            measures[DIFFERENCE] = _less(measures[MEASURES[0]], served[MEASURES[0]])
+            found[score][name] = {
+                measure: asdict(estimate_weighted(metric, groups, resamples)) for measure, metric in measures.items()
+            }
     return Withholding(found)
 
 
@@ -98,43 +110,47 @@ class _FirstToken(torch.nn.Module):
         return states[:, 0] if states.ndim == 3 else states
 
 
-def answers(network: PreTrainedModel, encoder: InputEncoder, rows: Sequence[Row]) -> Answers:
-    """Logits and the states behind them, in float32 on the CPU."""
+def outputs(network: PreTrainedModel, encoder: InputEncoder, rows: Sequence[Row]) -> Outputs:
+    """Logits and the features behind them, in float32 on the CPU. Raises AsifError for a head by another name."""
+    head = getattr(network, "classifier", None)
+    if head is None:
+        raise AsifError(f"expected a network with a head named classifier, found {type(network).__name__} without.")
     logits = torch_logits(network, encoder, rows)
-    head = network.get_submodule("classifier")
     network.set_submodule("classifier", _FirstToken())
     try:
-        states = torch_logits(network, encoder, rows)
+        features = torch_logits(network, encoder, rows)
     finally:
         network.set_submodule("classifier", head)
-    return Answers(logits.numpy(), states.numpy())
+    return Outputs(logits.numpy(), features.numpy())
 
 
-def _scores(known: Answers, gold: np.ndarray, labels: int) -> dict[str, Any]:
-    """Each score by name: a function from answers to one number a row, higher where a label applies."""
+def scores_of(known: Outputs, gold: np.ndarray) -> dict[str, Callable[[Outputs], np.ndarray]]:
+    """Each score by name: a function from outputs to one number a row, higher where a label is likelier to apply.
+
+    Distances are fitted on the rows of `known`, whose labels are `gold`, 0..L-1 or L for none.
+    """
+    labels = known.logits.shape[1]
     inside = gold < labels
-    means = np.stack([known.states[gold == label].mean(0) for label in range(labels)])
-    covariance = LedoitWolf(assume_centered=True).fit(known.states[inside] - means[gold[inside]])
-    outside = known.states[~inside].mean(0, keepdims=True)
+    means = np.stack([known.features[gold == label].mean(0) for label in range(labels)])
+    covariance = LedoitWolf(assume_centered=True).fit(known.features[inside] - means[gold[inside]])
+    none = known.features[~inside].mean(0, keepdims=True)
 
-    def distance(answered: Answers, centers: np.ndarray) -> np.ndarray:
-        return np.min([covariance.mahalanobis(answered.states - center) for center in centers], axis=0)
+    def squared_distance(given: Outputs, centers: np.ndarray) -> np.ndarray:
+        return np.min([covariance.mahalanobis(given.features - center) for center in centers], axis=0)
 
     return {
-        SERVED: lambda told: logsumexp(told.logits, axis=1),
-        "highest logit": lambda told: told.logits.max(1),
-        "highest softmax": lambda told: softmax(told.logits, axis=1).max(1),
-        "distance to class means": lambda told: -distance(told, means),
-        "distance to class means, less that to none": lambda told: distance(told, outside) - distance(told, means),
+        SERVED: lambda given: energy_of(given.logits),
+        "maximum logit": lambda given: given.logits.max(1),
+        "maximum softmax probability": lambda given: softmax(given.logits, axis=1).max(1),
+        "Mahalanobis": lambda given: -squared_distance(given, means),
+        "relative Mahalanobis": lambda given: squared_distance(given, none) - squared_distance(given, means),
     }
 
 
-def _judge(inside: np.ndarray, score: np.ndarray, groups: Sequence[str] | np.ndarray, resamples: int) -> dict[str, Any]:
-    measures = (
-        partial(metrics.weighted_scope_auroc, inside, score),
-        metrics.each(lambda i: metrics.fpr_at_95_tpr(inside[i], score[i])),
-    )
-    return {
-        name: asdict(estimate_weighted(measure, groups, resamples))
-        for name, measure in zip(MEASURES, measures, strict=True)
-    }
+def _measures(gold: np.ndarray, given: Outputs, score: Callable[[Outputs], np.ndarray]) -> dict[str, Weighted]:
+    found = score(given)
+    return {name: metrics.HEADLINES[name](gold, given.logits, found) for name in MEASURES}
+
+
+def _less(metric: Weighted, other: Weighted) -> Weighted:
+    return lambda weights: metric(weights) - other(weights)
