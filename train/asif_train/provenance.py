@@ -26,7 +26,7 @@ def git_commit() -> str | None:
 
 
 def report_head(predictor: Predictor, schema_version: int) -> dict[str, Any]:
-    """What every report says first: its schema version, the model by name and manifest, the served form, time and commit."""
+    """What a report on a served model says first: its schema version, the model by name and manifest, the served form, time and commit."""
     manifest = predictor.model.manifest
     return {
         "schema_version": schema_version,
