@@ -179,10 +179,11 @@ def _voter(path: Path, file: Path) -> str:
 
 
 def _items(file: Path, settings: Settings, errors: list[RowError]) -> Iterator[tuple[int, dict[str, Any], Item]]:
-    """The records of a file as items. The first one tells which tool wrote the file, and must hold the columns."""
+    """The records of a file as items; the first one tells which tool wrote it. A column that none has is an error."""
     read = None
+    lacking: list[str] | None = None
+    columns: list[str] = []
     for line, record in records(file, errors, _READERS, settings.encoding):
-        first = read is None
         read = read or TOOLS[settings.tool or recognise(record)]
         try:
             item = read(record)
@@ -190,11 +191,16 @@ def _items(file: Path, settings: Settings, errors: list[RowError]) -> Iterator[t
             tool = next(name for name, reader in TOOLS.items() if reader is read)
             errors.append(RowError(file, line, "row", f"expected a record as {tool} exports it, found another shape"))
             continue
-        if first:
-            _check_columns(file, item, settings.columns)
+        if lacking is None or lacking:
+            columns = [*item.fields, *(item.answers or ())]
+            lacking = [role for role in _lacking(item, settings.columns) if lacking is None or role in lacking]
         if file.suffix == ".arrow" and file.parent.name in SPLITS:
             item.fields.setdefault("split", file.parent.name)
         yield line, record, item
+    for role in lacking or ():
+        wanted = settings.columns.get(role) or " or ".join(USUAL[role][:3])
+        there = ", ".join(map(quoted, columns)) or "none"
+        raise AsifError(f"{file}: {role}: expected the column {wanted}, found {there}; say which with --{role}.")
 
 
 # Columns
@@ -208,14 +214,12 @@ def _columns(fields: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, s
     return {role: column for role, column in found.items() if column is not None}
 
 
-def _check_columns(file: Path, item: Item, given: Mapping[str, str]) -> None:
+def _lacking(item: Item, given: Mapping[str, str]) -> list[str]:
+    """The roles whose columns an item should have, but has not. Tools keep label and annotator out of the fields."""
     columns = _columns(item.fields, given)
-    there = ", ".join(map(quoted, [*item.fields, *(item.answers or ())])) or "none"
-    needed = ["text", *given] + (["label"] if item.answers is None and "votes" not in item.fields else [])
-    for role in needed:
-        if role not in columns and not (role in ("label", "annotator") and item.answers is not None):
-            wanted = given.get(role) or " or ".join(USUAL[role][:3])
-            raise AsifError(f"{file}: {role}: expected the column {wanted}, found {there}; say which with --{role}.")
+    needed = ["text", *given] + ([] if "votes" in item.fields else ["label"])
+    kept = ("label", "annotator") if item.answers is not None else ()
+    return [role for role in needed if role not in columns and role not in kept]
 
 
 def _cell(value: Any) -> str | None:

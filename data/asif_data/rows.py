@@ -74,7 +74,7 @@ class Row(BaseModel):
 
 @dataclass(frozen=True)
 class RowError:
-    """Where a row is wrong: `line` counts from 1; in Parquet it is the row's number."""
+    """Where a row is wrong: `line` counts from 1; in Parquet, Arrow and JSON lists it is the row's number."""
 
     path: Path
     line: int

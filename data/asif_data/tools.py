@@ -42,7 +42,8 @@ def ticked(value: Any) -> list[str]:
     if isinstance(value, dict):
         value = value["choices"] if "choices" in value else str(value)
     if isinstance(value, list):
-        return [name for part in value for name in (ticked(part) if isinstance(part, dict) else [str(part)])]
+        parts = [part for part in value if part is not None]
+        return [name for part in parts for name in (ticked(part) if isinstance(part, dict) else [str(part)])]
     return [] if value is None or value == "" or value != value else [str(value)]
 
 
@@ -56,7 +57,7 @@ def _label_studio(record: dict[str, Any]) -> Item:
             continue
         who = annotation.get("completed_by")
         who = who.get("id", who.get("email")) if isinstance(who, dict) else who
-        for m, result in enumerate(annotation["result"]):
+        for m, result in enumerate(annotation["result"] or []):
             if "choices" in result["value"]:
                 place = f"annotations.{n}.result.{m}"
                 answer = Answer(_text(who), ticked(result["value"]), place)

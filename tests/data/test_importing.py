@@ -120,6 +120,12 @@ def test_label_studio_json_min_has_a_record_for_each_annotation(write: Write) ->
     assert row.model_extra == {"contested": True}
 
 
+def test_an_annotation_without_an_answer_lacks_the_column_in_json_min(write: Write) -> None:
+    empty = {key: value for key, value in MIN.items() if key != "sentiment"} | {"id": 8}
+    found = import_rows([write("a.json", [empty, MIN])])
+    assert (only(found).id, found.unlabelled) == ("label-studio-9", 1)
+
+
 def test_label_studio_csv_is_the_same_row(write: Write) -> None:
     path = write("a.csv", "")
     with path.open("w", newline="") as file:
@@ -516,6 +522,6 @@ def test_any_json_is_rows_or_a_named_mistake(
     try:
         found = import_rows([path], skip=skip)
     except AsifError as error:
-        assert "expected" in str(error)
+        assert "found" in str(error)
     else:
         assert all(row.id and row.votes for row in found.rows)
