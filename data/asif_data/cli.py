@@ -1,9 +1,10 @@
-"""`asif-data`: check, split and agreement of row files."""
+"""`asif-data`: import, export, check, split and agreement of row files."""
 
 import json
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,11 +14,18 @@ from rich.table import Table
 from asif_data.agreement import alpha
 from asif_data.checks import check_rows
 from asif_data.errors import AsifError
+from asif_data.exporting import SHAPES, export_rows, label_studio_view
+from asif_data.importing import USUAL, Imported, Settings, import_rows
+from asif_data.label_names import LabelNames, read_table
+from asif_data.model_dir import write_atomically
 from asif_data.rows import Row, read_rows, row_files, write_rows
 from asif_data.splits import assign_splits
+from asif_data.tools import TOOLS
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Rows of counselor utterances: check, split, agreement."
+    no_args_is_help=True,
+    add_completion=False,
+    help="Rows of counselor utterances: import, export, check, split, agreement.",
 )
 out = Console()
 err = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
@@ -26,8 +34,117 @@ Paths = Annotated[list[Path], typer.Argument(help="Row files (JSONL, CSV, TSV, P
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
-def _read(paths: list[Path]) -> list[Row]:
-    return read_rows([file for path in paths for file in row_files(path)])
+class OnError(StrEnum):
+    """What to do about bad rows."""
+
+    stop = "stop"
+    skip = "skip"
+
+
+def _read(paths: list[Path], labelled: bool = True) -> list[Row]:
+    return read_rows([file for path in paths for file in row_files(path)], labelled=labelled)
+
+
+def _writable(out_file: Path, ending: str) -> None:
+    if out_file.suffix != ending or not out_file.parent.is_dir():
+        raise AsifError(f"--out: expected a {ending} file in a folder that exists, found {str(out_file)!r}.")
+
+
+def _column(role: str) -> Any:
+    return typer.Option(f"--{role}", metavar="COLUMN", help=f"Column of the {role}; found by itself if it is one of {', '.join(USUAL[role])}.")  # fmt: skip
+
+
+@app.command("import")
+def import_(
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Exports (JSON, JSONL, CSV, TSV, Parquet), folders of them, or saved `datasets` folders."),
+    ],
+    out_file: Annotated[
+        Path,
+        typer.Option("--out", help="JSONL file of rows to write; rows that it holds already stay, and get new votes."),
+    ],
+    tool: Annotated[
+        str | None, typer.Option("--format", help=f"What wrote the files, if it isn't recognised: {', '.join(TOOLS)}.")
+    ] = None,
+    text: Annotated[str | None, _column("text")] = None,
+    context: Annotated[str | None, _column("context")] = None,
+    id_: Annotated[str | None, _column("id")] = None,
+    group: Annotated[str | None, _column("group")] = None,
+    label: Annotated[str | None, _column("label")] = None,
+    annotator: Annotated[str | None, _column("annotator")] = None,
+    label_map: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=LABEL",
+            help='Which label a name stands for ("Unsure=": none), or a JSON file of such pairs; repeatable.',
+        ),
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Encoding of text files that are not UTF-8, such as cp1252.")
+    ] = None,
+    on_error: Annotated[
+        OnError, typer.Option(help="With bad rows, stop with nothing written, or skip them into a file beside.")
+    ] = OnError.stop,
+    as_json: AsJson = False,
+) -> None:
+    """Bring labels from Label Studio, Prodigy, doccano, Argilla or tables into rows.
+
+    All votes are kept, the majority gives the label, a tie gives none. Importing a file again adds nothing twice.
+    """
+    _writable(out_file, ".jsonl")
+    given = {"text": text, "context": context, "id": id_, "group": group, "label": label, "annotator": annotator}
+    settings = Settings(
+        tool=tool,
+        columns={role: column for role, column in given.items() if column},
+        names=LabelNames(read_table(label_map or [])),
+        encoding=encoding,
+    )
+    existing = read_rows([out_file], labelled=False) if out_file.exists() else []
+    found = import_rows(files, settings, existing=existing, voter=out_file.stem, skip=on_error is OnError.skip)
+    if found.bad:
+        bad_file = out_file.with_name(f"{out_file.name}.bad")
+        write_atomically(bad_file, "".join(json.dumps(bad, default=str) + "\n" for bad in found.bad))
+        for bad in found.bad:
+            for message in bad["errors"]:
+                err.print(f"{bad['file']}:{bad['line']}: {message}")
+        err.print(f"{len(found.bad)} bad rows left out; they are in {bad_file}.")
+    write_rows(out_file, found.rows)
+    _tell_import(out_file, found, as_json)
+
+
+def _tell_import(out_file: Path, found: Imported, as_json: bool) -> None:
+    counts = {
+        "rows": len(found.rows),
+        "added": found.added,
+        "changed": found.changed,
+        "unlabelled": found.unlabelled,
+        "ties": found.ties,
+        "bad": len(found.bad),
+    }
+    if as_json:
+        typer.echo(json.dumps(counts))
+        return
+    out.print(f"{out_file}: {len(found.rows)} rows, {found.added} added, {found.changed} changed", markup=False)
+    if found.unlabelled:
+        out.print(f"{found.unlabelled} without a label left out")
+    if found.ties:
+        out.print(f"{found.ties} rows have no label, for their votes tie: one more vote settles each")
+
+
+@app.command()
+def export(
+    paths: Paths,
+    out_file: Annotated[Path, typer.Option("--out", help="JSON file to write.")],
+    to: Annotated[str, typer.Option(help=f"The tool to label in: {' or '.join(SHAPES)}.")] = "label-studio",
+) -> None:
+    """Write rows for a new round of labelling, without their labels; `import` takes the answers back."""
+    _writable(out_file, ".json")
+    records = list(export_rows(_read(paths, labelled=False), to))
+    write_atomically(out_file, json.dumps(records, ensure_ascii=False, indent=1) + "\n")
+    out.print(f"{out_file}: {len(records)} rows", markup=False)
+    if to == "label-studio":
+        err.print(f"Labeling interface to paste into Label Studio (Settings, Code):\n{label_studio_view()}")
 
 
 @app.command()
@@ -55,8 +172,7 @@ def split(
     seed: Annotated[int, typer.Option(help="Seed of the shuffle.")] = 0,
 ) -> None:
     """Give each row a split: 80/10/10, by label, with groups and near-duplicates kept together."""
-    if out_file.suffix != ".jsonl" or not out_file.parent.is_dir():
-        raise AsifError(f"--out: expected a .jsonl file in a folder that exists, found {str(out_file)!r}.")
+    _writable(out_file, ".jsonl")
     rows = _read(paths)
     names = assign_splits(rows, seed)
     write_rows(out_file, [row.model_copy(update={"split": name}) for row, name in zip(rows, names, strict=True)])

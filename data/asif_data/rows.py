@@ -1,13 +1,14 @@
 """Rows: reading them from files, and naming every bad one before anything else happens."""
 
+import codecs
 import contextlib
 import csv
 import difflib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pyarrow.parquet
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
@@ -19,6 +20,7 @@ SPLITS = ("train", "validation", "test")
 MAX_CHARACTERS = 20_000
 FORMATS = (".jsonl", ".csv", ".tsv", ".parquet")
 _TELLABLE = 32
+_BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
 class Vote(BaseModel):
@@ -72,7 +74,7 @@ class Row(BaseModel):
 
 @dataclass(frozen=True)
 class RowError:
-    """Where a row is wrong: `line` counts from 1; in Parquet it is the row's number."""
+    """Where a row is wrong: `line` counts from 1; in Parquet, Arrow and JSON lists it is the row's number."""
 
     path: Path
     line: int
@@ -104,11 +106,11 @@ def read_rows(paths: Iterable[str | Path], *, marks: Sequence[str] = MARKS, labe
     ids: dict[str, str] = {}
     for path in map(Path, paths):
         before = len(rows) + len(errors)
-        for line, record in _records(path, errors):
-            row = _validate(path, line, record, marks, labelled, errors)
+        for line, record in records(path, errors, READERS):
+            row = validate(path, line, record, marks, labelled, errors)
             if isinstance(name := record.get("id"), str):
                 if name in ids:
-                    message = f"expected an id of its own, found {_quoted(name)}, which {ids[name]} has already"
+                    message = f"expected an id of its own, found {quoted(name)}, which {ids[name]} has already"
                     errors.append(RowError(path, line, "id", message))
                 ids.setdefault(name, f"{path}:{line}")
             if row is not None:
@@ -140,22 +142,23 @@ def row_groups(rows: Sequence[Row]) -> list[str]:
     return [row.group or f"row {i}" for i, row in enumerate(rows)]
 
 
-def row_files(path: str | Path) -> list[Path]:
-    """The row files that a path stands for: itself, or a folder's row files by name."""
+def row_files(path: str | Path, formats: Sequence[str] = FORMATS) -> list[Path]:
+    """The row files that a path stands for: itself, or a folder's row files (those that end in `formats`) by name."""
     path = Path(path)
     if not path.exists():
         raise AsifError(f"{path}: expected a file or folder of rows, found nothing there.")
     if path.is_file():
         return [path]
-    files = sorted(p for p in path.iterdir() if p.suffix.lower() in FORMATS and not p.name.startswith("."))
+    files = sorted(p for p in path.iterdir() if p.suffix.lower() in formats and not p.name.startswith("."))
     if not files:
-        raise AsifError(f"{path}: expected files ending in {', '.join(FORMATS)}, found none in the folder.")
+        raise AsifError(f"{path}: expected files ending in {', '.join(formats)}, found none in the folder.")
     return files
 
 
-def _validate(
+def validate(
     path: Path, line: int, record: dict[str, Any], marks: Sequence[str], labelled: bool, errors: list[RowError]
 ) -> Row | None:
+    """The row that a record holds, or None, with all that is wrong with it appended to `errors`."""
     found = len(errors)
     row = None
     for column, value in record.items():
@@ -165,8 +168,8 @@ def _validate(
             )
     if "text" not in record:
         close = difflib.get_close_matches("text", [str(k) for k in record], 1, 0.5)
-        hint = f" (did you mean {_quoted(close[0])} to be text?)" if close else ""
-        columns = ", ".join(_quoted(str(k)) for k in record) or "none"
+        hint = f" (did you mean {quoted(close[0])} to be text?)" if close else ""
+        columns = ", ".join(quoted(str(k)) for k in record) or "none"
         errors.append(RowError(path, line, "text", f"expected this column, found the columns {columns}{hint}"))
     else:
         try:
@@ -189,10 +192,10 @@ def _check_mark(path: Path, line: int, column: str, value: str, marks: Sequence[
     if value not in marks:
         close = difflib.get_close_matches(value.lower(), marks, 1)
         hint = f" (did you mean {close[0]!r}?)" if close else ""
-        errors.append(RowError(path, line, column, f"expected one of {', '.join(marks)}, found {_quoted(value)}{hint}"))
+        errors.append(RowError(path, line, column, f"expected one of {', '.join(marks)}, found {quoted(value)}{hint}"))
 
 
-def _quoted(value: str) -> str:
+def quoted(value: str) -> str:
     """A short value as it is. A long one may be an utterance in the wrong column: only its length is told."""
     return repr(value) if len(value) <= _TELLABLE and len(value.split()) <= 3 else f"a text of {len(value)} characters"
 
@@ -211,33 +214,47 @@ def _sentence(error: Any) -> str:
     return f"{error['msg'].lower()}, found {type(error['input']).__name__}"
 
 
-def _records(path: Path, errors: list[RowError]) -> Iterator[tuple[int, dict[str, Any]]]:
+def records(
+    path: Path, errors: list[RowError], readers: Mapping[str, "Reader"], encoding: str | None = None
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The records of a file with the line that each starts on, one at a time; the file's ending picks the reader.
+
+    Text is UTF-8, or UTF-16 with a byte order mark, unless `encoding` says otherwise. Lines that hold no record are
+    appended to `errors`. Raises AsifError for a file that cannot be read at all.
+    """
     if not path.is_file():
         raise AsifError(f"{path}: expected a file of rows, found nothing there.")
-    readers = {".jsonl": _jsonl, ".csv": _csv, ".tsv": _csv, ".parquet": _parquet}
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise AsifError(
-            f"{path}: expected a file ending in {', '.join(FORMATS)}, found {repr(path.suffix) if path.suffix else 'no ending'}."
+            f"{path}: expected a file ending in {', '.join(readers)}, found {repr(path.suffix) if path.suffix else 'no ending'}."
         )
+    encoding = encoding or _encoding(path)
     try:
-        yield from reader(path, errors)
-    except UnicodeDecodeError as error:
+        yield from reader(path, errors, encoding)
+    except UnicodeError as error:
+        byte = f"byte {error.object[error.start]:#04x}" if isinstance(error, UnicodeDecodeError) else "something else"
         raise AsifError(
-            f"{path}: expected UTF-8, found byte {error.object[error.start]:#04x}; save the file as UTF-8."
+            f"{path}: expected {encoding.upper().removesuffix('-SIG')}, found {byte}; save the file as UTF-8, "
+            "or name its encoding with `asif-data import --encoding`."
         ) from None
 
 
-def _jsonl(path: Path, errors: list[RowError]) -> Iterator[tuple[int, dict[str, Any]]]:
-    with path.open(encoding="utf-8-sig") as file:
+def _encoding(path: Path) -> str:
+    with path.open("rb") as file:
+        start = file.read(3)
+    return next((name for mark, name in _BYTE_ORDER_MARKS.items() if start.startswith(mark)), "utf-8")
+
+
+def _jsonl(path: Path, errors: list[RowError], encoding: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    with path.open(encoding=encoding) as file:
         for line, text in enumerate(file, 1):
             if not text.strip():
                 continue
             try:
                 record = json.loads(text)
             except (ValueError, RecursionError) as error:
-                reason = error.msg if isinstance(error, json.JSONDecodeError) else "too deep or too long a value"
-                errors.append(RowError(path, line, "row", f"expected a JSON object, found broken JSON ({reason})"))
+                errors.append(RowError(path, line, "row", broken_json(error)))
                 continue
             if isinstance(record, dict):
                 yield line, record
@@ -245,9 +262,16 @@ def _jsonl(path: Path, errors: list[RowError]) -> Iterator[tuple[int, dict[str, 
                 errors.append(RowError(path, line, "row", f"expected a JSON object, found {type(record).__name__}"))
 
 
-def _csv(path: Path, errors: list[RowError]) -> Iterator[tuple[int, dict[str, Any]]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True)
+def broken_json(error: Exception) -> str:
+    """What to say of text that is no JSON."""
+    reason = error.msg if isinstance(error, json.JSONDecodeError) else "too deep or too long a value"
+    return f"expected a JSON object, found broken JSON ({reason})"
+
+
+def _csv(path: Path, errors: list[RowError], encoding: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    with path.open(encoding=encoding, newline="") as file:
+        delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(file)
+        reader = csv.reader(file, delimiter=delimiter, strict=True)
         header: list[str] | None = None
         while True:
             line = reader.line_num + 1
@@ -270,6 +294,13 @@ def _csv(path: Path, errors: list[RowError]) -> Iterator[tuple[int, dict[str, An
                 yield line, _from_cells(dict(zip(header, values, strict=True)))
 
 
+def _delimiter(file: TextIO) -> str:
+    """What parts the column names: spreadsheets write semicolons or tabs into .csv files in much of the world."""
+    header = next((line for line in iter(file.readline, "") if line.strip()), "")
+    file.seek(0)
+    return max(",;\t", key=header.count)
+
+
 def _from_cells(cells: dict[str, str]) -> dict[str, Any]:
     """An empty cell means no value; `votes` is JSON inside its cell."""
     record: dict[str, Any] = {k: v if v != "" else None for k, v in cells.items()}
@@ -286,20 +317,48 @@ def _from_cells(cells: dict[str, str]) -> dict[str, Any]:
 def _unrepeated(path: Path, names: list[str]) -> list[str]:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise AsifError(f"{path}: expected each column once, found {', '.join(map(_quoted, twice))} more than once.")
+        raise AsifError(f"{path}: expected each column once, found {', '.join(map(quoted, twice))} more than once.")
     return names
 
 
-def _parquet(path: Path, errors: list[RowError]) -> Iterator[tuple[int, dict[str, Any]]]:
+def _parquet(path: Path, errors: list[RowError], encoding: str) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
         file = pyarrow.parquet.ParquetFile(path)
-        _unrepeated(path, file.schema_arrow.names)
-        number = 0
-        for batch in file.iter_batches():
-            for record in batch.to_pylist():
-                number += 1
-                yield number, record
+        yield from from_batches(path, file.schema_arrow, file.iter_batches())
     except (pyarrow.ArrowException, OSError):
         raise AsifError(
             f"{path}: expected a Parquet file, found a broken one or something else under that name."
         ) from None
+
+
+def from_batches(
+    path: Path, schema: pyarrow.Schema, batches: Iterable[pyarrow.RecordBatch]
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The records of Arrow batches by number. A label stored by `datasets` as a number is given its name."""
+    _unrepeated(path, schema.names)
+    classes = _class_names(schema)
+    number = 0
+    for batch in batches:
+        for record in batch.to_pylist():
+            number += 1
+            for column, names in classes.items():
+                value = record[column]
+                # `datasets` writes -1 where there is no label.
+                record[column] = names[value] if isinstance(value, int) and 0 <= value < len(names) else None
+            yield number, record
+
+
+def _class_names(schema: pyarrow.Schema) -> dict[str, list[str]]:
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        return {
+            column: list(feature["names"])
+            for column, feature in features.items()
+            if column in schema.names and isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
+        }
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return {}
+
+
+Reader = Callable[[Path, list[RowError], str], Iterator[tuple[int, dict[str, Any]]]]
+READERS: dict[str, Reader] = {".jsonl": _jsonl, ".csv": _csv, ".tsv": _csv, ".parquet": _parquet}

@@ -60,7 +60,7 @@ def file(tmp_path: Path, rows: list[Row]) -> Path:
     return tmp_path / "rows.jsonl"
 
 
-@pytest.mark.parametrize("command", [[], ["check"], ["split"], ["agreement"]])
+@pytest.mark.parametrize("command", [[], ["import"], ["export"], ["check"], ["split"], ["agreement"]])
 def test_every_command_has_help(run: Run, command: list[str]) -> None:
     ended = run(*command, "--help")
     assert ended.status == 0
@@ -74,6 +74,98 @@ def test_wrong_usage_exits_with_2(run: Run, arguments: list[str]) -> None:
     ended = run(*arguments)
     assert ended.status == 2
     assert "Usage: " in ended.err
+
+
+# import and export
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> Path:
+    path = tmp_path / "ann.csv"
+    path.write_text("utterance,client,label\nYou miss her.,She left.,Empathy\nHm.,,\n")
+    return path
+
+
+def test_import_writes_rows_and_adds_nothing_twice(run: Run, labelled: Path) -> None:
+    out = labelled.with_name("rows.jsonl")
+    ended = run("import", labelled, "--out", out)
+    assert (ended.status, ended.err) == (0, "")
+    assert ended.out == f"{out}: 1 rows, 1 added, 0 changed\n1 without a label left out\n"
+    [row] = read_rows([out])
+    assert (row.text, row.context, row.label) == ("You miss her.", "She left.", "empathy")
+    before = out.read_bytes()
+    counts = {"rows": 1, "added": 0, "changed": 0, "unlabelled": 1, "ties": 0, "bad": 0}
+    assert json.loads(run("import", labelled, "--out", out, "--json").out) == counts
+    assert out.read_bytes() == before
+
+
+def test_import_tells_ties(run: Run, labelled: Path) -> None:
+    other = labelled.with_name("bob.csv")
+    other.write_text(labelled.read_text().replace("Empathy", "none"))
+    ended = run("import", labelled, other, "--out", labelled.with_name("rows.jsonl"))
+    assert "1 rows have no label, for their votes tie" in ended.out
+
+
+def test_import_takes_columns_names_and_encoding_from_flags(run: Run, labelled: Path) -> None:
+    labelled.write_text("said;code;where\nÇa va.;2;x\nHm.;?;y\n", encoding="latin-1")
+    out = labelled.with_name("rows.jsonl")
+    flags = ["--text", "said", "--label", "code", "--group", "where", "--label-map", "2=none", "--label-map", "?="]
+    ended = run("import", labelled, "--out", out, "--encoding", "latin-1", "--format", "rows", *flags)
+    assert ended.status == 0
+    [row] = read_rows([out])
+    assert (row.text, row.label, row.group) == ("Ça va.", "none", "x")
+
+
+def test_bad_rows_stop_an_import_or_are_kept_beside(run: Run, labelled: Path) -> None:
+    labelled.write_text("text,label\nHm.,none\nOh.,nonee\n,none\n")
+    out = labelled.with_name("rows.jsonl")
+    ended = run("import", labelled, "--out", out)
+    assert (ended.status, ended.out, len(ended.err.splitlines())) == (1, "", 3)
+    assert [path.name for path in labelled.parent.iterdir()] == ["ann.csv"]
+    ended = run("import", labelled, "--out", out, "--on-error", "skip")
+    assert ended.status == 0
+    assert ended.err.splitlines()[-1] == f"2 bad rows left out; they are in {out}.bad."
+    assert ended.err.startswith(f"{labelled}:3: label: expected one of ")
+    bad = [json.loads(line) for line in Path(f"{out}.bad").read_text().splitlines()]
+    assert [(b["line"], b["row"]["label"]) for b in bad] == [(3, "nonee"), (4, "none")]
+    assert len(read_rows([out])) == 1
+
+
+def test_what_is_exported_and_labelled_comes_back_to_its_row(run: Run, file: Path, rows: list[Row]) -> None:
+    tasks_file = file.with_name("tasks.json")
+    ended = run("export", file, "--out", tasks_file)
+    assert (ended.status, ended.out) == (0, f"{tasks_file}: 40 rows\n")
+    assert '<Choice value="over-identification"/>' in ended.err
+    tasks = json.loads(tasks_file.read_text())
+    answer = {"from_name": "label", "value": {"choices": ["none"]}}
+    tasks[0] |= {"id": 1, "annotations": [{"completed_by": 7, "was_cancelled": False, "result": [answer]}]}
+    for number, task in enumerate(tasks[1:], 2):
+        task |= {"id": number, "annotations": []}
+    tasks_file.write_text(json.dumps(tasks))
+    found = json.loads(run("import", tasks_file, "--out", file, "--json").out)
+    assert found == {"rows": 40, "added": 0, "changed": 1, "unlabelled": 39, "ties": 0, "bad": 0}
+    assert [len(row.votes or []) for row in read_rows([file], labelled=False)] == [3] + [2] * 39
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["import", "rows.jsonl", "--out", "x.csv"], "--out: expected a .jsonl file"),
+        (["export", "rows.jsonl", "--out", "x.jsonl"], "--out: expected a .json file"),
+        (["import", "gone", "--out", "x.jsonl"], "gone: expected a file or folder"),
+        (["import", "rows.jsonl", "--out", "x.jsonl", "--format", "csv"], "format: expected one of label-studio"),
+        (["import", "rows.jsonl", "--out", "x.jsonl", "--label-map", "a=b"], "label map: 'a': expected one of"),
+        (["export", "rows.jsonl", "--out", "x.json", "--to", "csv"], "to: expected one of label-studio, argilla"),
+    ],
+)
+def test_a_wrong_flag_is_one_sentence_and_writes_nothing(
+    run: Run, file: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.chdir(file.parent)
+    ended = run(*arguments)
+    assert (ended.status, ended.out) == (1, "")
+    assert ended.err.startswith(message)
+    assert [path.name for path in file.parent.iterdir()] == ["rows.jsonl"]
 
 
 # check
