@@ -365,7 +365,7 @@ class _Merge:
                     f"expected one label by one annotator, found {vote.label!r} here and {label!r} at {where}",
                 )
 
-    def _merged(self, known: Row, row: Row, votes: Mapping[str, Vote]) -> Row:
+    def _merged(self, known: Row, row: Row, votes: dict[str, Vote]) -> Row:
         unnamed = [Vote(annotator=self.voter, label=known.label)] if known.label else []
         before = {vote.annotator: vote for vote in known.votes or unnamed}
         kept = ("label", "votes", "contested")
