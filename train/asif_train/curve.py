@@ -57,9 +57,8 @@ def curve(
 ) -> list[Point]:
     """Fine-tune on nested shares of the training groups and judge each model as it would be served.
 
-    A share is trained for as many updates as the whole: its epochs are the recipe's divided by the share, without
-    early stopping, so that the curve compares rows and not training time or learning rates. The best epoch on
-    the whole validation split counts. Judged are the test split of `data` and each named set of rows in `others`.
+    A share is trained for as many updates as the whole: its epochs are the recipe's divided by the share, so that the
+    curve compares rows and not training time or learning rates. Judged are the test split of `data` and each named set of rows in `others`.
 
     Points go to `out`/points.jsonl and `out`/curve.png as they are reached. A point that stands there with the same
     corpus, recipe, base model and judged rows is not trained anew. Models are deleted as soon as they are judged.
@@ -110,7 +109,7 @@ def _plan(recipe: Recipe, corpus: Corpus, shares: Sequence[float], seeds: Sequen
         for share in sorted(shares, reverse=True):
             rows = max(1, round(whole * share))
             epochs = min(MAX_EPOCHS, math.ceil(recipe.epochs / share))
-            plan[seed, rows] = recipe.model_dump() | {"rows": rows, "seed": seed, "epochs": epochs, "patience": epochs}
+            plan[seed, rows] = recipe.model_dump() | {"rows": rows, "seed": seed, "epochs": epochs}
     return [checked_recipe(values, "curve") for values in plan.values()]
 
 

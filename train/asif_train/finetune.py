@@ -1,7 +1,6 @@
 """Fine-tuning: the Trainer, the loss, and the network with its fresh head."""
 
 import inspect
-import json
 from collections.abc import Sequence
 from contextlib import nullcontext
 from itertools import groupby
@@ -15,7 +14,6 @@ from torch.nn import functional
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
-    EarlyStoppingCallback,
     PreTrainedModel,
     Trainer,
     TrainerCallback,
@@ -26,6 +24,7 @@ from asif_data.encoding import InputEncoder, Utterance
 from asif_data.errors import AsifError
 from asif_data.model_dir import TOKENIZER
 from asif_data.rows import Row
+from asif_train.averaging import WeightAverage, newest_checkpoint
 from asif_train.base_model import BaseModel
 from asif_train.corpus import Corpus
 from asif_train.dataset import Collator, EpochCallback, PairDataset
@@ -33,7 +32,7 @@ from asif_train.metrics import four_way_macro_f1
 from asif_train.packing import PackedCollator, can_pack, packed
 from asif_train.recipe import Recipe
 
-_BEST = "macro_f1"
+_SCORE = "macro_f1"
 _BATCH = 32
 
 
@@ -107,7 +106,7 @@ def train(
     resume: bool,
     callbacks: Sequence[TrainerCallback] = (),
 ) -> list[dict[str, float]]:
-    """Fine-tune `network` in place to its best epoch on validation; return one record an epoch.
+    """Fine-tune `network` in place to the mean of its last weights; return one record an epoch, of the weights at its end.
 
     With `resume`, goes on from the newest checkpoint in `checkpoints`, or from the start where there is none.
     `callbacks` are called by the Trainer after its own.
@@ -115,6 +114,7 @@ def train(
     rows = corpus.sample(recipe.rows)
     train_set = PairDataset(rows, corpus.labels, encoder, context_dropout=recipe.context_dropout, seed=recipe.seed)
     packs = can_pack(network)
+    average = WeightAverage(recipe.average)
     trainer = Trainer(
         model=network,
         args=_arguments(recipe, checkpoints),
@@ -125,29 +125,16 @@ def train(
         else Collator(network.config.pad_token_id or 0, input_names(network)),
         compute_loss_func=pinned_loss,
         compute_metrics=lambda found: {
-            _BEST: four_way_macro_f1(np.asarray(found.predictions), np.asarray(found.label_ids))
+            _SCORE: four_way_macro_f1(np.asarray(found.predictions), np.asarray(found.label_ids))
         },
-        callbacks=[EpochCallback(train_set), EarlyStoppingCallback(recipe.patience), *callbacks],
+        callbacks=[EpochCallback(train_set), average, *callbacks],
     )
     with packed(network) if packs else nullcontext():
-        trainer.train(resume_from_checkpoint=_newest(checkpoints) if resume else None)
+        trainer.train(resume_from_checkpoint=newest_checkpoint(checkpoints) if resume else None)
+    average.put(network)
     # In bfloat16 the Trainer wraps `forward`; what is judged and exported is the plain float32 network.
     trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
-    return [_numbers(entry) for entry in trainer.state.log_history if f"eval_{_BEST}" in entry]
-
-
-def _newest(checkpoints: Path) -> str | None:
-    """The newest whole checkpoint. The Trainer writes its state last, so a kill amid writing leaves one without."""
-    whole = [file.parent for file in checkpoints.glob("checkpoint-*/trainer_state.json") if _is_json(file)]
-    return str(max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]))) if whole else None
-
-
-def _is_json(file: Path) -> bool:
-    try:
-        json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
-        return False
-    return True
+    return [_numbers(entry) for entry in trainer.state.log_history if f"eval_{_SCORE}" in entry]
 
 
 def _arguments(recipe: Recipe, checkpoints: Path) -> TrainingArguments:
@@ -166,9 +153,6 @@ def _arguments(recipe: Recipe, checkpoints: Path) -> TrainingArguments:
         save_strategy="epoch",
         logging_strategy="epoch",
         save_total_limit=2,
-        load_best_model_at_end=True,
-        metric_for_best_model=_BEST,
-        restore_callback_states_from_checkpoint=True,
         remove_unused_columns=False,
         label_names=["labels"],
         dataloader_pin_memory=torch.cuda.is_available(),

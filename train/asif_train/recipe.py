@@ -18,21 +18,21 @@ class Recipe(BaseModel):
     """Choices of one fine-tuning. Fractions are 0..1; `batch_size` counts rows over all processes.
 
     `context_dropout` is the share of training rows whose context is left out, drawn anew each epoch.
-    `patience` counts epochs without a better validation score before training stops. `rows` limits the training
-    rows to about so many, in whole groups; null takes all.
+    `average` is the share of the updates, the last ones, over which the weights are averaged. `rows` limits the
+    training rows to about so many, in whole groups; null takes all.
     """
 
     model_config = ConfigDict(extra="forbid")
     base_model: str = PACKAGED
     seed: int = Field(0, ge=0, lt=2**32)
-    epochs: int = Field(4, ge=1, le=MAX_EPOCHS)
+    epochs: int = Field(3, ge=1, le=MAX_EPOCHS)
     batch_size: int = Field(32, ge=1)
     learning_rate: float = Field(1e-4, gt=0, lt=1)
     warmup: float = Field(0.1, ge=0, lt=1)
     weight_decay: float = Field(0.01, ge=0, lt=1)
     context_dropout: float = Field(0.3, ge=0, le=1)
     max_tokens: int = Field(MAX_TOKENS, ge=8)
-    patience: int = Field(3, ge=1)
+    average: float = Field(0.5, gt=0, le=1)
     rows: int | None = Field(None, ge=1)
 
 
