@@ -25,6 +25,7 @@ from asif_data.tools import TOOLS
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
+    pretty_exceptions_show_locals=False,
     help="Rows of counselor utterances: import, export, check, split, agreement.",
 )
 out = Console()
@@ -183,7 +184,7 @@ def split(
 @app.command()
 def agreement(paths: Paths, as_json: AsJson = False) -> None:
     """Krippendorff's alpha over the votes: overall, per label, and per border where rows have one."""
-    rows = _read(paths)
+    rows = _read(paths, labelled=False)  # a tie has votes and no label
     voted = [row for row in rows if len(row.votes or []) > 1]
     if not voted:
         raise AsifError(f"expected rows with at least two votes, found none in {len(rows)} rows.")

@@ -187,7 +187,7 @@ def _items(file: Path, settings: Settings, errors: list[RowError]) -> Iterator[t
         read = read or TOOLS[settings.tool or recognise(record)]
         try:
             item = read(record)
-        except (AttributeError, KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
             tool = next(name for name, reader in TOOLS.items() if reader is read)
             errors.append(RowError(file, line, "row", f"expected a record as {tool} exports it, found another shape"))
             continue
@@ -243,8 +243,7 @@ def _row(file: Path, line: int, item: Item, settings: Settings, voter: str, erro
         label = next(iter(ticked(cells.get("label"))), None)
     else:
         answers = _answers(file, line, item, columns, settings.columns, errors)
-        places = [answer.place for answer in answers]
-        votes = _votes(file, line, answers, settings.names, voter, errors)
+        votes, places = _votes(file, line, answers, settings.names, voter, errors)
     if not votes or len(errors) > before:
         return None
     values |= {
@@ -292,15 +291,18 @@ def _answers(
 
 def _votes(
     file: Path, line: int, answers: Sequence[Answer], table: LabelNames, voter: str, errors: list[RowError]
-) -> list[dict[str, str]]:
-    votes = []
+) -> tuple[list[dict[str, str]], list[str]]:
+    """The votes in the answers, and the place of each."""
+    votes: list[dict[str, str]] = []
+    places: list[str] = []
     for answer in answers:
         labels = [label for label in map(table.label, answer.names) if label]
         if len(labels) > 1:
             errors.append(RowError(file, line, answer.place, f"expected one label, found {len(labels)}"))
         elif labels:
             votes.append({"annotator": answer.annotator or voter, "label": labels[0]})
-    return votes
+            places.append(answer.place)
+    return votes, places
 
 
 def _verdict(votes: Sequence[Vote]) -> dict[str, Any]:
@@ -340,7 +342,7 @@ class _Merge:
         for annotator, vote in votes.items():
             self._voted.setdefault((name, annotator), (vote.label, place))
         if known is None:
-            verdict = {} if row.label else _verdict(list(votes.values()))
+            verdict = _verdict(list(votes.values())) | ({"label": row.label} if row.label else {})
             self.rows[name] = row.model_copy(update={"id": name, "votes": list(votes.values()), **verdict})
             self.added += 1
             return

@@ -13,8 +13,8 @@ from asif_data.labels import MARKS
 
 @lru_cache(maxsize=4096)
 def plain(name: str) -> str:
-    """A name without case, spaces, underscores and hyphens: names that differ in nothing else are the same."""
-    return re.sub(r"[\s_-]+", "", name).casefold()
+    """A name without case, and spaces, underscores and hyphens inside: names that differ in nothing else are the same."""
+    return re.sub(r"(?<=\w)[\s_-]+(?=\w)|_", "", name.strip()).casefold()  # the sign of -1 stays
 
 
 class LabelNames:

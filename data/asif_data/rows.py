@@ -68,7 +68,7 @@ class Row(BaseModel):
     @classmethod
     def _known_split(cls, value: str | None) -> str | None:
         if value is not None and value not in SPLITS:
-            raise ValueError(f"expected one of {', '.join(SPLITS)}, found {value!r}")
+            raise ValueError(f"expected one of {', '.join(SPLITS)}, found {quoted(value)}")
         return value
 
 

@@ -50,19 +50,20 @@ def ticked(value: Any) -> list[str]:
 def _label_studio(record: dict[str, Any]) -> Item:
     if "annotation_id" in record:  # JSON-MIN and CSV: a record for each annotation
         own = {"id", "annotation_id", "created_at", "updated_at", "lead_time", "agreement"}
-        return Item(_without(record, own), None, f"label-studio-{record['id']}")
-    answers: dict[str, list[Answer]] = {}
+        answers = None if record["annotation_id"] else {}  # a task that nobody annotated may have a column of labels
+        return Item(_without(record, own), answers, f"label-studio-{record['id']}")
+    answers = {}
     for n, annotation in enumerate(record["annotations"]):
         if annotation.get("was_cancelled"):
             continue
         who = annotation.get("completed_by")
-        who = who.get("id", who.get("email")) if isinstance(who, dict) else who
+        who = who.get("email", who.get("id")) if isinstance(who, dict) else who  # as in JSON-MIN and CSV
         for m, result in enumerate(annotation["result"] or []):
-            if "choices" in result["value"]:
+            if "choices" in (result.get("value") or {}):  # relations between regions have none
                 place = f"annotations.{n}.result.{m}"
                 answer = Answer(_text(who), ticked(result["value"]), place)
                 answers.setdefault(result["from_name"], []).append(answer)
-    return Item(dict(record["data"]), answers, f"label-studio-{record['id']}")
+    return Item({**record["data"]}, answers, f"label-studio-{record['id']}")
 
 
 def _prodigy(record: dict[str, Any]) -> Item:
@@ -74,7 +75,7 @@ def _prodigy(record: dict[str, Any]) -> Item:
         return Item(fields, {"label": []})
     # An option whose id is a mere number is told by its text.
     texts = {option["id"]: option["text"] for option in record.get("options") or [] if isinstance(option["id"], int)}
-    chosen = record["accept"] if "accept" in record else [record["label"]]
+    chosen = [name for name in (record["accept"] if "accept" in record else [record["label"]]) if name is not None]
     place = "accept" if "accept" in record else "label"
     return Item(fields, {"label": [Answer(who, [str(texts.get(name, name)) for name in chosen], place)]})
 

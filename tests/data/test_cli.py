@@ -10,7 +10,7 @@ import pytest
 
 from asif_data.cli import main
 from asif_data.labels import MARKS
-from asif_data.rows import Row, read_rows, write_rows
+from asif_data.rows import Row, Vote, read_rows, write_rows
 
 
 class Ended(NamedTuple):
@@ -291,6 +291,15 @@ def test_agreement_is_told_overall_by_label_and_by_border(run: Run, voted: Path)
         "border plain": (3, 1.0),
         "border questions": (1, None),
     }
+
+
+def test_a_tie_counts_though_it_has_no_label(run: Run, tmp_path: Path) -> None:
+    marks = ("none", "none"), ("empathy", "empathy"), ("none", "empathy")
+    votes = [[Vote(annotator=who, label=mark) for who, mark in zip("ab", pair, strict=True)] for pair in marks]
+    rows = [Row(text=f"Hm {n}.", label=v[0].label if n < 2 else None, votes=v) for n, v in enumerate(votes)]
+    write_rows(tmp_path / "rows.jsonl", rows)
+    ended = run("agreement", tmp_path / "rows.jsonl", "--json")
+    assert json.loads(ended.out)[0]["rows"] == 3
 
 
 def test_agreement_prints_a_table(run: Run, voted: Path) -> None:

@@ -75,7 +75,7 @@ def test_label_studio_json_gives_every_annotators_vote(write: Write) -> None:
     found = import_rows([write("a.json", [task(1, *people, group="g", topic="school")])])
     row = only(found)
     assert (row.id, row.text, row.context, row.group, row.label) == ("label-studio-1", TEXT, CONTEXT, "g", "empathy")
-    assert votes(row) == [("7", "empathy"), ("8", "empathy")]
+    assert votes(row) == [("7", "empathy"), ("b@example.org", "empathy")]
     assert row.model_extra == {"topic": "school", "contested": False}
 
 
@@ -88,6 +88,18 @@ def test_skipped_and_empty_annotations_and_predictions_are_no_votes(write: Write
     ]
     found = import_rows([write("a.json", tasks)])
     assert (votes(only(found)), found.unlabelled) == ([("8", "sympathy")], 3)
+
+
+def test_a_relation_between_regions_is_no_answer(write: Write) -> None:
+    asked = annotation(7, {"type": "relation", "from_id": "a", "to_id": "b"}, choices("none"))
+    assert votes(only(import_rows([write("a.json", [task(1, asked)])]))) == [("7", "none")]
+
+
+def test_a_name_that_no_label_has_is_told_where_it_was_given(write: Write) -> None:
+    people = annotation(7, choices("Unsure")), annotation(8, choices("Wrong"))
+    settings = Settings(names=LabelNames({"Unsure": ""}))
+    with pytest.raises(BadRows, match=r"annotations\.1\.result\.0: expected one of .*found 'Wrong'"):
+        import_rows([write("a.json", [task(1, *people)])], settings)
 
 
 def test_of_several_questions_the_one_called_label_counts(write: Write) -> None:

@@ -56,3 +56,9 @@ def test_a_bad_file_is_one_sentence(tmp_path: Path, content: str | None) -> None
         (tmp_path / "map.json").write_text(content)
     with pytest.raises(AsifError, match=r"label map: expected NAME=LABEL or a JSON file of .*map\.json'\."):
         read_table([str(tmp_path / "map.json")])
+
+
+def test_a_sign_is_not_a_separator() -> None:
+    names = LabelNames({"1": "empathy", "-1": ""})
+    assert (names.label("1"), names.label("-1")) == ("empathy", "")
+    assert names.label("Over_Identification ") == "over-identification"
