@@ -208,9 +208,38 @@ def test_the_robustness_suite_is_put_where_it_is_asked_for(
     test = {"kind": "invariance", "name": "typos", "passed": 9, "total": 10, "share": 0.9, "interval": [0.6, 0.98]}
     test |= {"goal": 0.97, "met": False, "failures": ["f001"]}
     monkeypatch.setattr("asif_train.evaluate.robustness", lambda predictor: SimpleNamespace(values={"tests": [test]}))
-    report = evaluate(small_model, some_rows, resamples=0, suite=True)
+    report = evaluate(small_model, some_rows, resamples=0, full=True)
     assert report.values["robustness"] == [test]
     assert "Robustness" in [table.title for table in report.tables()]
     text = card(model_dir.load(small_model), report.values, report.quotes)
     assert "| invariance | typos | 9/10 | 0.900 [0.600, 0.980] | 0.97 | MISSED |" in text
     assert "robustness" not in evaluate(small_model, some_rows, resamples=0).values
+
+
+def test_rows_of_another_making_have_headlines_of_their_own(small_model: Path, some_rows: list[Row]) -> None:
+    other = some_rows[20:50] + some_rows[90:110]
+    report = evaluate(small_model, some_rows, elsewhere={"sessions": other}, resamples=20)
+    alone = evaluate(small_model, other, resamples=20)
+    found = report.values["elsewhere"]["sessions"]
+    assert found["headline"] == alone.values["headline"]
+    assert (found["rows"], found["in_scope_rows"]) == (50, alone.values["in_scope_rows"])
+    text = card(model_dir.load(small_model), report.values, report.quotes)
+    assert f"sessions (50 rows, {found['in_scope_rows']} in scope)" in text
+    assert "Elsewhere" not in card(model_dir.load(small_model), alone.values, alone.quotes)
+
+
+def test_rows_of_another_making_are_checked_too(small_model: Path, some_rows: list[Row]) -> None:
+    with pytest.raises(AsifError, match="advice"):
+        evaluate(small_model, some_rows, elsewhere={"mine": [Row(text="Try a walk.", label="advice")]})
+
+
+def test_the_served_form_is_held_against_the_network_on_all_rows(
+    small_model: Path, some_rows: list[Row], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asif_train.evaluate.robustness", lambda predictor: SimpleNamespace(values={"tests": []}))
+    report = evaluate(small_model, some_rows, elsewhere={"mine": some_rows[:40]}, resamples=0, full=True)
+    for found in (report.values, report.values["elsewhere"]["mine"]):
+        assert found["parity"]["rows"] == found["rows"]
+        assert found["parity"]["largest_change"] < 0.2
+    [table] = [table for table in report.tables() if table.title == "Served, less the network in float32"]
+    assert list(table.columns[0].cells) == ["test, 120 rows", "mine, 40 rows"]

@@ -62,6 +62,11 @@ _PRACTICE = """How often each mark occurs decides how many answers are right. Th
 {source}. It assumes that turns of one mark are as easy to tell there as here. The intervals take the mix as given; yet none in 263
 is compatible with about 1 % of over-identification, at which its precision would be about twice as high."""
 
+_ELSEWHERE = """The same headlines on labelled rows of another making, which no part of training or calibration saw. Whoever developed the model may
+have looked at its errors there: then they are a development set, and fresh rows would score lower."""
+
+_PARITY = """The served form against the fine-tuned network in float32, on the same rows: differences of the scores above, and how many answers differ."""
+
 _CALIBRATION = """ECE and Brier score of a finite sample are above zero even where every score is true. The limit is what perfectly calibrated scores of as
 many rows exceed one time in twenty, so of many rows of this table some exceed it by chance. Each cell is the value and whether it is within
 that limit: for `scores` over all rows in scope, for `in_scope` over all rows, then for registers and lengths (words of the utterance) with at
@@ -144,11 +149,13 @@ def _sections(report: dict[str, Any], quotes: Mapping[int, str]) -> Iterator[str
     yield tables.per_label(report).markdown()
     yield "![Confusion](figures/confusion.png)\n![Risk and coverage](figures/risk_coverage.png)"
     parts = (
+        ("Elsewhere", _ELSEWHERE, tables.elsewhere(report)),
         ("In whole sessions", _PRACTICE.format(source=SOURCE), tables.practice(report)),
         ("Calibration", _CALIBRATION.format(fewest=FEWEST_CALIBRATED), tables.calibration(report)),
         ("Where it does better and worse", _SLICES, tables.slices(report)),
         ("The topics it finds hardest", _TOPICS.format(fewest=tables.FEWEST_OF_A_TOPIC), tables.lowest_topics(report)),
         ("Robustness", _ROBUSTNESS, tables.robustness(report)),
+        ("Served as trained", _PARITY, tables.parity(report)),
         ("Ahead of the baselines", _BASELINES, tables.differences(report)),
         ("Its most confident errors", _ERRORS, tables.errors(report, quotes)),
     )

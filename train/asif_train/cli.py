@@ -71,6 +71,7 @@ def evaluate(
     model: Annotated[Path, typer.Argument(help="Model directory.")] = fitting.MODELS / model_dir.CURRENT,
     data: Data = DEFAULT,
     split: Annotated[str, typer.Option(help="Split to judge on.")] = "test",
+    on: Annotated[list[str] | None, typer.Option(help="NAME=ROWS: judge on these labelled rows as well.")] = None,
     no_baselines: Annotated[bool, typer.Option("--no-baselines", help="Leave the baselines out.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
@@ -78,7 +79,12 @@ def evaluate(
     _quiet()
     corpus = read_corpus(data)
     report = judge(
-        model, _split(corpus, split), train_rows=() if no_baselines else corpus.train, split=split, suite=True
+        model,
+        _split(corpus, split),
+        train_rows=() if no_baselines else corpus.train,
+        split=split,
+        elsewhere=_named_rows(on or ()),
+        full=True,
     )
     report.save(model_dir.load(model))
     if as_json:

@@ -1,7 +1,7 @@
 """Evaluation through the serving predictor: what is measured is what is served."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from asif_data.errors import AsifError
 from asif_data.labels import LABELS, NONE
 from asif_data.model_dir import ModelDirectory, load
 from asif_data.rows import Row
+from asif_serve.decision import Decision
 from asif_serve.predictor import Predictor
 from asif_train import metrics
 from asif_train.base_model import locate
@@ -23,6 +24,7 @@ from asif_train.baselines import Scored, baselines
 from asif_train.failures import confident_errors, quotes
 from asif_train.judged import Judged
 from asif_train.metrics import Estimate, estimate_weighted
+from asif_train.parity import parity
 from asif_train.practice import practice
 from asif_train.progress import progress
 from asif_train.provenance import report_head
@@ -31,7 +33,8 @@ from asif_train.robustness import robustness
 from asif_train.slices import slices
 from asif_train.tables import COMPARED
 
-REPORT_VERSION = 2
+REPORT_VERSION = 3
+_PART = 64
 _COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.5)
 
 
@@ -42,51 +45,33 @@ def evaluate(
     train_rows: Sequence[Row] = (),
     split: str = "test",
     resamples: int = metrics.RESAMPLES,
-    suite: bool = False,
+    elsewhere: Mapping[str, Sequence[Row]] | None = None,
+    full: bool = False,
 ) -> Report:
     """Judge a model on labelled rows it has not seen.
 
     `train_rows` are what the baselines are fitted on; without them there are none. Every headline has a 95 % interval
-    from `resamples` resamples of groups (a row without a group is one of its own; 0 leaves intervals out). With `suite` the robustness suite is put to the model too,
-    if its labels are those of the codebook. Raises AsifError.
+    from `resamples` resamples of groups (a row without a group is one of its own; 0 leaves intervals out). The headlines
+    are told of the rows of `elsewhere` too, by name: conversations of another making. With `full` the answers are held against those of the
+    network itself, and the robustness suite is put to the model if its labels are those of the codebook. Raises AsifError.
     """
     model = load(model_dir)
     labels = tuple(model.manifest.labels)
-    unknown = sorted({str(row.label) for row in (*rows, *train_rows)} - {*labels, NONE})
-    if unknown:
-        raise AsifError(
-            f"expected rows labelled {', '.join(labels)} or none, which {model.path.name} knows, found {', '.join(unknown)}."
-        )
-    if all(row.label == NONE for row in rows):
-        raise AsifError("expected rows that one of the labels applies to, found none.")
+    elsewhere = elsewhere or {}
+    for judged_rows in (rows, *elsewhere.values()):
+        _judgeable(model, [*judged_rows, *train_rows], judged_rows)
     predictor = Predictor(model)
-    parts = [rows[i : i + 64] for i in range(0, len(rows), 64)]
-    decisions = [
-        d for part in progress(parts, "Answering") for d in predictor([Utterance(r.text, r.context) for r in part])
-    ]
-    judged = Judged.of(rows, decisions, labels)
-    inside, groups = judged.inside, judged.groups
-    holds = np.array([str(row.label) in d.prediction_set for row, d in zip(rows, decisions, strict=True)])
-    sizes = np.array([len(d.prediction_set) for d in decisions])
-    right = judged.answers == judged.gold
-    four_way = partial(metrics.weighted_macro_f1, judged.gold, judged.answers, len(labels) + 1)
+    judged, headline, decisions = _answered(predictor, rows, "Answering", resamples)
+    inside = judged.inside
     errors = confident_errors(judged, rows)
     values: dict[str, Any] = {
         **report_head(predictor, REPORT_VERSION),
-        "corpus_sha256": model.manifest.corpus_sha256,
         "split": split,
         "rows": len(rows),
         "in_scope_rows": int(inside.sum()),
-        "groups": len(set(groups)),
-        "interval": f"95 % percentile bootstrap over groups, {resamples} resamples",
-        "headline": {
-            **_judge(judged.gold, Scored(judged.scores, judged.in_scope), groups, resamples),
-            "four-way macro-F1": asdict(estimate_weighted(four_way, groups, resamples)),
-            "four-way accuracy": asdict(estimate_weighted(partial(metrics.weighted_mean, right), groups, resamples)),
-            "set coverage": asdict(_inside(holds, inside, groups, resamples)),
-            "set size": asdict(_inside(sizes, inside, groups, resamples)),
-            **_contrast(rows, right, groups, resamples),
-        },
+        "groups": len(set(judged.groups)),
+        "interval": f"95 %, percentile bootstrap over groups, {resamples} resamples",
+        "headline": headline,
         "withheld": {reason: sum(d.reason == reason for d in decisions) for reason in ("out_of_scope", "uncertain")},
         "per_label": _per_label(judged.gold, judged.answers, labels),
         "confusion": confusion_matrix(judged.gold, judged.answers, labels=range(len(labels) + 1)).tolist(),
@@ -94,11 +79,58 @@ def evaluate(
         "selective_accuracy": _selective(judged.gold[inside], judged.scores[inside]),
         "slices": slices(judged, rows, resamples),
         **_practice(judged, resamples),
-        **({"robustness": robustness(predictor).values["tests"]} if suite and labels == LABELS else {}),
+        "elsewhere": {name: _elsewhere(predictor, name, other, full, resamples) for name, other in elsewhere.items()},
+        **({"parity": parity(predictor, rows, decisions)} if full else {}),
+        **({"robustness": robustness(predictor).values["tests"]} if full and labels == LABELS else {}),
         "errors": errors,
         "baselines": list(_baselines(train_rows, rows, judged, model, resamples)) if train_rows else [],
     }
     return Report(values, judged, quotes(errors, rows))
+
+
+def _judgeable(model: ModelDirectory, rows: Sequence[Row], judged: Sequence[Row]) -> None:
+    labels = model.manifest.labels
+    unknown = sorted({str(row.label) for row in rows} - {*labels, NONE})
+    if unknown:
+        raise AsifError(
+            f"expected rows labelled {', '.join(labels)} or none, which {model.path.name} knows, found {', '.join(unknown)}."
+        )
+    if all(row.label == NONE for row in judged):
+        raise AsifError("expected rows that one of the labels applies to, found none.")
+
+
+def _answered(
+    predictor: Predictor, rows: Sequence[Row], doing: str, resamples: int
+) -> tuple[Judged, dict[str, Any], list[Decision]]:
+    """The rows with the answers to them, and the headlines."""
+    parts = [rows[i : i + _PART] for i in range(0, len(rows), _PART)]
+    decisions = [d for part in progress(parts, doing) for d in predictor([Utterance(r.text, r.context) for r in part])]
+    judged = Judged.of(rows, decisions, predictor.labels)
+    inside, groups = judged.inside, judged.groups
+    holds = np.array([str(row.label) in d.prediction_set for row, d in zip(rows, decisions, strict=True)])
+    sizes = np.array([len(d.prediction_set) for d in decisions])
+    right = judged.answers == judged.gold
+    four_way = partial(metrics.weighted_macro_f1, judged.gold, judged.answers, len(judged.labels) + 1)
+    headline = {
+        **_judge(judged.gold, Scored(judged.scores, judged.in_scope), groups, resamples),
+        "four-way macro-F1": asdict(estimate_weighted(four_way, groups, resamples)),
+        "four-way accuracy": asdict(estimate_weighted(partial(metrics.weighted_mean, right), groups, resamples)),
+        "set coverage": asdict(_inside(holds, inside, groups, resamples)),
+        "set size": asdict(_inside(sizes, inside, groups, resamples)),
+        **_contrast(rows, right, groups, resamples),
+    }
+    return judged, headline, decisions
+
+
+def _elsewhere(predictor: Predictor, name: str, rows: Sequence[Row], full: bool, resamples: int) -> dict[str, Any]:
+    judged, headline, decisions = _answered(predictor, rows, f"Answering {name}", resamples)
+    return {
+        "rows": len(rows),
+        "in_scope_rows": int(judged.inside.sum()),
+        "groups": len(set(judged.groups)),
+        "headline": headline,
+        **({"parity": parity(predictor, rows, decisions)} if full else {}),
+    }
 
 
 def _judge(gold: np.ndarray, scored: Scored, groups: Sequence[str] | np.ndarray, resamples: int) -> dict[str, Any]:

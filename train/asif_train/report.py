@@ -36,6 +36,8 @@ class Report:
         values = self.values
         grids = (
             tables.differences(values),
+            tables.elsewhere(values),
+            tables.parity(values),
             tables.calibration(values),
             tables.practice(values),
             tables.slices(values),

@@ -10,6 +10,7 @@ from rich.table import Table
 from asif_data.labels import NONE
 from asif_train.baselines import BOTH
 from asif_train.metrics import HEADLINES, Estimate, Yardstick
+from asif_train.parity import MAX_DIFFERENCE
 from asif_train.practice import LOAD
 from asif_train.slices import LENGTH, MEASURES, REGISTER, TOPIC
 
@@ -129,6 +130,44 @@ def practice(values: Values) -> Grid:
         rows += [(f"precision of {label}", _estimate(value)) for label, value in found["precision"].items()]
         rows += [(f"of 100 turns {_LOAD[name]}", _estimate(found["of_100_turns"][name], 1)) for name in LOAD]
     return Grid("In practice", ("in whole sessions", "value"), rows)
+
+
+def elsewhere(values: Values) -> Grid:
+    """The headlines on rows of another making; without rows if there are none."""
+    found = values["elsewhere"]
+    metrics_ = [name for name in values["headline"] if any(name in other["headline"] for other in found.values())]
+    rows = [
+        (name, *(_estimate(other["headline"][name]) if name in other["headline"] else "" for other in found.values()))
+        for name in metrics_
+    ]
+    head = [f"{name} ({other['rows']} rows, {other['in_scope_rows']} in scope)" for name, other in found.items()]
+    return Grid("Elsewhere", ("metric", *head), rows)
+
+
+def parity(values: Values) -> Grid:
+    """How far the served form is from the network in float32; without rows if it was not held against it."""
+    found = {values["split"]: values, **values["elsewhere"]}
+    rows = [
+        (
+            f"{name}, {p['rows']} rows",
+            f"{p['macro_f1']:+.4f}",
+            f"{p['four_way_macro_f1']:+.4f}",
+            f"{p['decisions_changed']:.2%}",
+            f"{p['largest_change']:.3f}",
+            "met" if max(abs(p["macro_f1"]), abs(p["four_way_macro_f1"])) <= MAX_DIFFERENCE else "MISSED",
+        )
+        for name, judged in found.items()
+        if (p := judged.get("parity"))
+    ]
+    head = (
+        "rows",
+        "macro-F1",
+        "four-way macro-F1",
+        "decisions changed",
+        "largest change of a score",
+        f"within {MAX_DIFFERENCE}",
+    )
+    return Grid("Served, less the network in float32", head, rows)
 
 
 def robustness(values: Values) -> Grid:

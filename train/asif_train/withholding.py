@@ -22,10 +22,12 @@ from asif_train import metrics
 from asif_train.dataset import targets
 from asif_train.finetune import torch_logits
 from asif_train.metrics import Estimate, Weighted, estimate_weighted
+from asif_train.progress import progress
 
 SERVED = "energy (served)"
 MEASURES = ("in-scope AUROC", "FPR at 95 % TPR")
 DIFFERENCE = "AUROC, less that of the served"
+_PART = 512
 
 
 @dataclass(frozen=True)
@@ -87,11 +89,11 @@ def withholding(
         )
     network = AutoModelForSequenceClassification.from_pretrained(model.path)
     encoder = InputEncoder(model.path / TOKENIZER, model.manifest.max_tokens)
-    known = outputs(network, encoder, train_rows)
+    known = outputs(network, encoder, train_rows, "Reading the training rows")
     scores = scores_of(known, np.array(targets(train_rows, labels)))
     found: dict[str, dict[str, dict[str, Any]]] = {score: {} for score in scores}
     for name, rows in judged.items():
-        given = outputs(network, encoder, rows)
+        given = outputs(network, encoder, rows, f"Reading {name}")
         gold, groups = np.array(targets(rows, labels)), row_groups(rows)
         served = _measures(gold, given, scores[SERVED])
         for score, of in scores.items():
@@ -103,25 +105,33 @@ def withholding(
     return Withholding(found)
 
 
-class _FirstToken(torch.nn.Module):
-    """In place of a head: what it reads of each row."""
+class _WithFeatures(torch.nn.Module):
+    """In place of a head: what it answers for each row, and beside it what it read of the first token."""
+
+    def __init__(self, head: torch.nn.Module) -> None:
+        super().__init__()
+        self.head = head
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
-        return states[:, 0] if states.ndim == 3 else states
+        first = states[:, 0] if states.ndim == 3 else states
+        return torch.cat([self.head(states), first], dim=1)
 
 
-def outputs(network: PreTrainedModel, encoder: InputEncoder, rows: Sequence[Row]) -> Outputs:
+def outputs(
+    network: PreTrainedModel, encoder: InputEncoder, rows: Sequence[Row], doing: str = "Reading rows"
+) -> Outputs:
     """Logits and the features behind them, in float32 on the CPU. Raises AsifError for a head by another name."""
     head = getattr(network, "classifier", None)
     if head is None:
         raise AsifError(f"expected a network with a head named classifier, found {type(network).__name__} without.")
-    logits = torch_logits(network, encoder, rows)
-    network.set_submodule("classifier", _FirstToken())
+    parts = [rows[start : start + _PART] for start in range(0, len(rows), _PART)]
+    network.set_submodule("classifier", _WithFeatures(head))
     try:
-        features = torch_logits(network, encoder, rows)
+        found = torch.cat([torch_logits(network, encoder, part) for part in progress(parts, doing)]).numpy()
     finally:
         network.set_submodule("classifier", head)
-    return Outputs(logits.numpy(), features.numpy())
+    labels = network.config.num_labels
+    return Outputs(found[:, :labels], found[:, labels:])
 
 
 def scores_of(known: Outputs, gold: np.ndarray) -> dict[str, Callable[[Outputs], np.ndarray]]:
