@@ -11,7 +11,7 @@ from asif_data.errors import AsifError
 from asif_data.rows import Row
 from asif_train.base_model import BaseModel, locate
 from asif_train.dataset import Collator, PairDataset, drops_context
-from asif_train.finetune import load_network, pinned_loss, save_tokenizer, torch_logits
+from asif_train.finetune import keep_of_base, load_network, pinned_loss, save_tokenizer, torch_logits
 
 
 @pytest.fixture(scope="module")
@@ -114,3 +114,16 @@ def test_logits_are_those_of_each_row_alone(encoder: InputEncoder) -> None:
     alone = torch.cat([torch_logits(network, encoder, [row]) for row in rows])
     assert together.shape == (40, 2)
     assert torch.allclose(together, alone, atol=1e-5)
+
+
+def test_a_share_of_the_base_encoder_is_mixed_in_and_the_head_stays() -> None:
+    network = load_network(locate(), ["empathy", "sympathy"], 0)
+    base = {name: weights.detach().clone() for name, weights in network.base_model.named_parameters()}
+    with torch.no_grad():
+        for weights in network.parameters():
+            weights.add_(1.0)
+    head = network.classifier.weight.detach().clone()
+    keep_of_base(network, base, 0.25)
+    for name, weights in network.base_model.named_parameters():
+        assert torch.allclose(weights, base[name] + 0.75, atol=1e-5)
+    assert torch.equal(network.classifier.weight, head)

@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from itertools import groupby
 from pathlib import Path
@@ -115,6 +115,7 @@ def train(
     rows = corpus.sample(recipe.rows)
     train_set = PairDataset(rows, corpus.labels, encoder, context_dropout=recipe.context_dropout, seed=recipe.seed)
     packs = can_pack(network)
+    base = {name: weights.detach().clone() for name, weights in network.base_model.named_parameters()}
     trainer = Trainer(
         model=network,
         args=_arguments(recipe, checkpoints),
@@ -133,7 +134,19 @@ def train(
         trainer.train(resume_from_checkpoint=_newest(checkpoints) if resume else None)
     # In bfloat16 the Trainer wraps `forward`; what is judged and exported is the plain float32 network.
     trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+    keep_of_base(network, base, recipe.base_share)
     return [_numbers(entry) for entry in trainer.state.log_history if f"eval_{_BEST}" in entry]
+
+
+@torch.no_grad()
+def keep_of_base(network: PreTrainedModel, base: Mapping[str, torch.Tensor], share: float) -> None:
+    """Move the encoder, in place, `share` (0..1) of the way back to the weights `base` that it began with; the head stays.
+
+    Linear interpolation of weights: Wortsman et al. (2022), Robust fine-tuning of zero-shot models. What was learned loses
+    little, and answers on text of another making become less sure where they are wrong.
+    """
+    for name, weights in network.base_model.named_parameters():
+        weights.lerp_(base[name].to(weights), share)
 
 
 def _newest(checkpoints: Path) -> str | None:

@@ -18,7 +18,8 @@ class Recipe(BaseModel):
     """Choices of one fine-tuning. Fractions are 0..1; `batch_size` counts rows over all processes.
 
     `context_dropout` is the share of training rows whose context is left out, drawn anew each epoch.
-    `patience` counts epochs without a better validation score before training stops. `rows` limits the training
+    `patience` counts epochs without a better validation score before training stops. `base_share` of the base encoder's
+    weights is mixed into the fine-tuned ones at the end. `rows` limits the training
     rows to about so many, in whole groups; null takes all.
     """
 
@@ -33,6 +34,7 @@ class Recipe(BaseModel):
     context_dropout: float = Field(0.3, ge=0, le=1)
     max_tokens: int = Field(MAX_TOKENS, ge=8)
     patience: int = Field(3, ge=1)
+    base_share: float = Field(0.1, ge=0, lt=1)
     rows: int | None = Field(None, ge=1)
 
 
