@@ -3,35 +3,31 @@
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from asif_data.artefacts import contrast_sets
-from asif_data.encoding import Utterance
-from asif_data.errors import AsifError
 from asif_data.labels import LABELS, NONE
-from asif_data.model_dir import ModelDirectory, load
+from asif_data.model_dir import ModelDirectory
 from asif_data.rows import Row
-from asif_serve.predictor import Predictor
+from asif_serve.predictor import load_predictor
 from asif_train import metrics
 from asif_train.base_model import locate
-from asif_train.baselines import Scored, baselines
+from asif_train.baselines import baselines
 from asif_train.failures import confident_errors, quotes
-from asif_train.judged import Judged
-from asif_train.metrics import Estimate, estimate_weighted
+from asif_train.headlines import Measure, headlines, shared_headlines
+from asif_train.judged import Judged, check_known, judge
 from asif_train.practice import practice
 from asif_train.progress import progress
-from asif_train.provenance import report_head
+from asif_train.provenance import report_head, rows_sha256
 from asif_train.report import Report
 from asif_train.robustness import robustness
 from asif_train.slices import slices
 from asif_train.tables import COMPARED
 
-REPORT_VERSION = 2
+REPORT_VERSION = 3
 _COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.5)
 
 
@@ -50,44 +46,27 @@ def evaluate(
     from `resamples` resamples of groups (a row without a group is one of its own; 0 leaves intervals out). With `suite` the robustness suite is put to the model too,
     if its labels are those of the codebook. Raises AsifError.
     """
-    model = load(model_dir)
-    labels = tuple(model.manifest.labels)
-    unknown = sorted({str(row.label) for row in (*rows, *train_rows)} - {*labels, NONE})
-    if unknown:
-        raise AsifError(
-            f"expected rows labelled {', '.join(labels)} or none, which {model.path.name} knows, found {', '.join(unknown)}."
-        )
-    if all(row.label == NONE for row in rows):
-        raise AsifError("expected rows that one of the labels applies to, found none.")
-    predictor = Predictor(model)
-    parts = [rows[i : i + 64] for i in range(0, len(rows), 64)]
-    decisions = [
-        d for part in progress(parts, "Answering") for d in predictor([Utterance(r.text, r.context) for r in part])
-    ]
-    judged = Judged.of(rows, decisions, labels)
-    inside, groups = judged.inside, judged.groups
-    holds = np.array([str(row.label) in d.prediction_set for row, d in zip(rows, decisions, strict=True)])
-    sizes = np.array([len(d.prediction_set) for d in decisions])
-    right = judged.answers == judged.gold
-    four_way = partial(metrics.weighted_macro_f1, judged.gold, judged.answers, len(labels) + 1)
+    predictor = load_predictor(model_dir)
+    model, labels = predictor.model, predictor.labels
+    check_known(predictor, train_rows)
+    judged = judge(predictor, rows)
+    inside = judged.inside
     errors = confident_errors(judged, rows)
     values: dict[str, Any] = {
         **report_head(predictor, REPORT_VERSION),
         "corpus_sha256": model.manifest.corpus_sha256,
+        "rows_sha256": rows_sha256(rows),
         "split": split,
         "rows": len(rows),
         "in_scope_rows": int(inside.sum()),
-        "groups": len(set(groups)),
-        "interval": f"95 % percentile bootstrap over groups, {resamples} resamples",
-        "headline": {
-            **_judge(judged.gold, Scored(judged.scores, judged.in_scope), groups, resamples),
-            "four-way macro-F1": asdict(estimate_weighted(four_way, groups, resamples)),
-            "four-way accuracy": asdict(estimate_weighted(partial(metrics.weighted_mean, right), groups, resamples)),
-            "set coverage": asdict(_inside(holds, inside, groups, resamples)),
-            "set size": asdict(_inside(sizes, inside, groups, resamples)),
-            **_contrast(rows, right, groups, resamples),
+        "groups": len(set(judged.groups)),
+        "resamples": resamples,
+        "interval": metrics.interval_text(resamples),
+        "headline": _estimates(headlines(judged, rows), resamples),
+        "withheld": {
+            "out_of_scope": int((judged.answers == len(labels)).sum()),
+            "uncertain": int(judged.uncertain.sum()),
         },
-        "withheld": {reason: sum(d.reason == reason for d in decisions) for reason in ("out_of_scope", "uncertain")},
         "per_label": _per_label(judged.gold, judged.answers, labels),
         "confusion": confusion_matrix(judged.gold, judged.answers, labels=range(len(labels) + 1)).tolist(),
         "calibration": _calibration(judged),
@@ -101,33 +80,8 @@ def evaluate(
     return Report(values, judged, quotes(errors, rows))
 
 
-def _judge(gold: np.ndarray, scored: Scored, groups: Sequence[str] | np.ndarray, resamples: int) -> dict[str, Any]:
-    return {
-        name: asdict(estimate_weighted(headline(gold, scored.scores, scored.in_scope), groups, resamples))
-        for name, headline in metrics.HEADLINES.items()
-    }
-
-
-def _inside(values: np.ndarray, inside: np.ndarray, groups: Sequence[str] | np.ndarray, resamples: int) -> Estimate:
-    """The mean of a value over the rows in scope."""
-    kept = [g for g, keep in zip(groups, inside, strict=True) if keep]
-    return estimate_weighted(partial(metrics.weighted_mean, values[inside]), kept, resamples)
-
-
-def _contrast(
-    rows: Sequence[Row], right: np.ndarray, groups: Sequence[str] | np.ndarray, resamples: int
-) -> dict[str, Any]:
-    """Contrast consistency: the share of contrast sets of at least two rows with every member right.
-
-    Source: Gardner et al. (2020), Evaluating Models' Local Decision Boundaries via Contrast Sets.
-    """
-    sets = [members for members in contrast_sets(rows).values() if len(members) > 1]
-    if not sets:
-        return {}
-    whole = np.array([right[members].all() for members in sets])
-    first = [groups[members[0]] for members in sets]
-    value = estimate_weighted(partial(metrics.weighted_mean, whole), first, resamples)
-    return {"contrast consistency": asdict(value)}
+def _estimates(measures: dict[str, Measure], resamples: int) -> dict[str, Any]:
+    return {name: asdict(measure.estimate(resamples)) for name, measure in measures.items()}
 
 
 def _per_label(gold: np.ndarray, answers: np.ndarray, labels: Sequence[str]) -> dict[str, dict[str, float]]:
@@ -163,31 +117,14 @@ def _baselines(
     train: Sequence[Row], test: Sequence[Row], judged: Judged, model: ModelDirectory, resamples: int
 ) -> Iterator[dict[str, Any]]:
     base = locate(model.manifest.recipe["base_model"])
+    ours = shared_headlines(judged.gold, judged, judged.groups)
     with tempfile.TemporaryDirectory() as folder:
-        found = baselines(train, test, judged.labels, base, Path(folder))
-        for baseline in progress(found, "Baselines"):
-            scored = baseline.score()
+        fitted = baselines(train, test, judged.labels, base, Path(folder))
+        for baseline in progress(fitted, "Baselines"):
+            found = shared_headlines(judged.gold, baseline.score(), judged.groups)
             yield {
                 "name": baseline.name,
                 "view": baseline.view,
-                **_judge(judged.gold, scored, judged.groups, resamples),
-                "difference": _difference(judged, scored, resamples),
+                **_estimates(found, resamples),
+                "difference": _estimates({name: ours[name].minus(found[name]) for name in COMPARED}, resamples),
             }
-
-
-def _difference(judged: Judged, other: Scored, resamples: int) -> dict[str, Any]:
-    """How far the model is ahead, both on the same resamples of groups.
-
-    A paired bootstrap: Efron & Tibshirani (1993), An Introduction to the Bootstrap.
-    """
-    found = {}
-    for name in COMPARED:
-        ours = metrics.HEADLINES[name](judged.gold, judged.scores, judged.in_scope)
-        theirs = metrics.HEADLINES[name](judged.gold, other.scores, other.in_scope)
-        ahead = partial(_ahead, ours, theirs)
-        found[name] = asdict(estimate_weighted(ahead, judged.groups, resamples))
-    return found
-
-
-def _ahead(ours: metrics.Weighted, theirs: metrics.Weighted, weights: np.ndarray) -> np.ndarray:
-    return ours(weights) - theirs(weights)

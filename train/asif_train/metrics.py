@@ -95,6 +95,11 @@ def estimate_weighted(metric: Weighted, groups: Sequence[object] | np.ndarray, r
     return Estimate(value, low, high, len(group))
 
 
+def interval_text(resamples: int) -> str:
+    """How the intervals of a report are made."""
+    return f"95 % percentile bootstrap over groups, {resamples} resamples"
+
+
 def interval(values: np.ndarray) -> tuple[float, float]:
     """The middle 95 % of the values that are not nan; nan if there are none."""
     known = values[~np.isnan(values)]

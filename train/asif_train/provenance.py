@@ -1,10 +1,14 @@
-"""Where a figure comes from: the code, the model and the time that made it."""
+"""Where a figure comes from: the code, the model, the rows and the time that made it."""
 
+import hashlib
+import json
 import subprocess
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from asif_data.rows import Row
 from asif_serve.predictor import Predictor
 
 
@@ -23,6 +27,14 @@ def git_commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip() or None
+
+
+def rows_sha256(rows: Sequence[Row]) -> str:
+    """SHA-256, in hex, of rows in their order with all their columns: reports that share it judged the same rows."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(json.dumps(row.model_dump(), sort_keys=True, default=str).encode() + b"\n")
+    return digest.hexdigest()
 
 
 def report_head(predictor: Predictor, schema_version: int) -> dict[str, Any]:
