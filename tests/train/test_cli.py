@@ -43,7 +43,7 @@ def test_faithfulness_takes_the_texts_of_a_split(served: None, few: Path) -> Non
 def test_an_unknown_split_is_named(served: None, few: Path) -> None:
     found = RUNNER.invoke(cli.app, ["faithfulness", "some/model", "--data", str(few), "--split", "tests"])
     assert isinstance(found.exception, AsifError)
-    assert "--split: expected one of train, validation, test, found 'tests'" in str(found.exception)
+    assert "split: expected one of train, validation, test, found 'tests'" in str(found.exception)
 
 
 def test_bench_prints_both_ways(served: None) -> None:

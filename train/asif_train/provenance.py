@@ -38,13 +38,20 @@ def rows_sha256(rows: Sequence[Row]) -> str:
 
 
 def report_head(predictor: Predictor, schema_version: int) -> dict[str, Any]:
-    """What a report on a served model says first: its schema version, the model by name and manifest, the served form, time and commit."""
+    """What a report on a served model says first: its schema version, the model, and what made it when."""
+    return {"schema_version": schema_version, **model_head(predictor), **made_head()}
+
+
+def model_head(predictor: Predictor) -> dict[str, Any]:
+    """A served model by name and manifest, and its served form."""
     manifest = predictor.model.manifest
     return {
-        "schema_version": schema_version,
         "model": {"name": manifest.name, "version": manifest.version},
         "manifest_sha256": predictor.model.manifest_sha256,
         "form": predictor.form.file,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "git_commit": git_commit(),
     }
+
+
+def made_head() -> dict[str, Any]:
+    """The time (UTC, ISO 8601) and the commit."""
+    return {"created": datetime.now(UTC).isoformat(timespec="seconds"), "git_commit": git_commit()}
