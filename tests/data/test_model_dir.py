@@ -29,6 +29,9 @@ from asif_data.model_dir import (
     staged,
     write_atomically,
 )
+from asif_data.model_dir import (
+    promotions as read_promotions,
+)
 
 Fill = Callable[..., Path]
 FILES = ("config.json", "model.safetensors", TOKENIZER, ONNX_FP32)
@@ -288,6 +291,38 @@ def test_a_version_that_does_not_verify_changes_nothing(models: Path) -> None:
             promote(models, version, "by hand")
     assert current(models) == (models / "v1").resolve()
     assert (sorted(models.iterdir()), (models / PROMOTIONS).read_text()) == before
+
+
+def test_the_log_keeps_what_the_gate_measured_and_is_read_back(models: Path) -> None:
+    promote(models, "v1", "first model")
+    promote(models, "v2", "we need it today", forced=True, gate={"failures": ["worse"]})
+    promote(models, "v1", "rollback", rollback=True)
+    first, second, third = read_promotions(models)
+    assert (first.version, first.forced, first.rollback, first.gate) == ("v1", False, False, None)
+    assert (second.forced, second.gate, second.reason) == (True, {"failures": ["worse"]}, "we need it today")
+    assert (third.version, third.previous, third.rollback) == ("v1", "v2", True)
+
+
+def test_without_a_log_nothing_was_promoted(models: Path) -> None:
+    assert read_promotions(models) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "field"),
+    [
+        (b"{", "line"),
+        (b"\xff", "line"),
+        (b"[]", "line"),
+        (b'{"version": "v1"}', "time"),
+        (b"", "line"),
+    ],
+)
+def test_a_broken_line_of_the_log_is_named(models: Path, line: bytes, field: str) -> None:
+    promote(models, "v1", "first model")
+    with (models / PROMOTIONS).open("ab") as log:
+        log.write(line + b"\n")
+    with pytest.raises(AsifError, match=rf"{PROMOTIONS}:2: {field}: .*; mend or delete the line"):
+        read_promotions(models)
 
 
 def test_a_promotion_leaves_only_the_link_and_the_log(models: Path) -> None:

@@ -1,6 +1,7 @@
 """`asif-train compare`, `promote`, `rollback`, `history` and `current`: which model is in service, and why."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -40,7 +41,11 @@ def compare(
         return
     for table in (*found.tables(), gate.table()):
         wide(110).print(table)
-    for note in found.values["notes"]:
+    _tell_notes(found.values["notes"])
+
+
+def _tell_notes(notes: Sequence[str]) -> None:
+    for note in notes:
         out.print(f"Note: {note}")
 
 
@@ -67,6 +72,7 @@ def promote(
     )
     if gate:
         wide(110).print(gate.table())
+        _tell_notes(gate.judged.get("notes", ()))
     out.print(f"{models / model_dir.CURRENT} is now {version}.")
 
 
