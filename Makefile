@@ -7,10 +7,12 @@ READY := $(VENV)/.ready
 
 DATA ?= data/corpus
 MODEL ?= models/current
+VERSION ?=
+NEW ?=
 PORT ?=
 ARGS ?=
 
-.PHONY: help setup train resume evaluate robustness bench promote check serve test lint format clean
+.PHONY: help setup train resume evaluate verify robustness bench compare promote rollback check serve test lint format clean
 
 help: ## Say what the targets do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -32,14 +34,23 @@ resume: $(READY) ## Go on with a fine-tuning that was stopped
 evaluate: $(READY) ## Judge MODEL on the test split of DATA
 	$(BIN)/asif-train evaluate $(MODEL) --data $(DATA) $(ARGS)
 
+verify: $(READY) ## Judge MODEL again: does report.json say what is found?
+	$(BIN)/asif-train verify $(MODEL) --data $(DATA) $(ARGS)
+
 robustness: $(READY) ## Put the robustness suite to MODEL, a test for each border, transform and direction
 	ASIF_ROBUSTNESS_MODEL=$(MODEL) $(BIN)/python -m pytest -m robustness -rs tests/train/test_robustness.py $(ARGS)
 
 bench: $(READY) ## Time fine-tuning beside the Trainer's defaults
 	$(BIN)/asif-train bench --data $(DATA) $(ARGS)
 
-promote: $(READY) ## Put VERSION in service
-	$(BIN)/asif-train promote $(VERSION)
+compare: $(READY) ## Put the test split of DATA to NEW, a model directory, and to the model in service
+	$(BIN)/asif-train compare $(NEW) --data $(DATA) $(ARGS)
+
+promote: $(READY) ## Put VERSION in service, if it is not worse on the test split of DATA
+	$(BIN)/asif-train promote $(VERSION) --data $(DATA) $(ARGS)
+
+rollback: $(READY) ## Put the version before in service again
+	$(BIN)/asif-train rollback $(ARGS)
 
 check: $(READY) ## Check the rows of DATA
 	$(BIN)/asif-data check $(DATA)

@@ -1,14 +1,73 @@
-"""What all tests share: one small model, made once, and rows to make others from."""
+"""What all tests share: one small model, made once, rows to make others from, and directories that verify."""
 
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from asif_data.encoding import ENCODING_VERSION
 from asif_data.labels import MARKS
+from asif_data.model_dir import (
+    CONFIG,
+    ONNX_FP32,
+    ONNX_INT8,
+    TOKENIZER,
+    WEIGHTS,
+    Calibration,
+    Form,
+    Manifest,
+    ScopeCalibration,
+    hash_files,
+    write_manifest,
+)
 from asif_data.rows import SPLITS, Row, write_rows
 
 ROOT = Path(__file__).parents[1]
 CORPUS = ROOT / "data" / "corpus"
+
+
+@pytest.fixture(scope="session")
+def fill() -> Callable[..., Path]:
+    """Fills a folder with a model directory that verifies, of a few small files that no runtime could load."""
+    return _fill
+
+
+def _fill(folder: Path, version: str = "v1") -> Path:
+    for name in (CONFIG, WEIGHTS, TOKENIZER, ONNX_FP32):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(f"{name} of {version}")
+    calibration = Calibration(
+        temperature=1.2,
+        scope=ScopeCalibration(slope=1.0, intercept=-0.5),
+        scope_threshold=0.5,
+        confidence_threshold=0.6,
+        set_coverage=0.95,
+        set_threshold=0.1,
+    )
+    numbers = {"rows": 10, "macro_f1_loss": 0.0, "decisions_changed": 0.0, "rows_per_second": 100.0}
+    manifest = Manifest(
+        name="tiny",
+        version=version,
+        created=datetime(2025, 1, 31, 12, tzinfo=UTC),
+        labels=["empathy", "sympathy"],
+        encoding_version=ENCODING_VERSION,
+        max_tokens=64,
+        calibration=calibration,
+        forms=[Form.model_validate({"file": ONNX_FP32, "precision": "fp32"} | numbers)],
+        refused_forms=[Form.model_validate({"file": ONNX_INT8, "precision": "int8"} | numbers)],
+        base_model="base",
+        base_model_sha256="00",
+        recipe={"seed": 0},
+        corpus_sha256="00",
+        corpus_rows={"train": 8, "validation": 1, "test": 1},
+        training=[{"epoch": 1, "loss": 0.5}],
+        libraries={"python": "3.11"},
+        git_commit=None,
+        sha256=hash_files(folder),
+    )
+    write_manifest(folder, manifest)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -100,6 +100,24 @@ class Manifest(BaseModel):
         return self
 
 
+class Promotion(BaseModel):
+    """One line of the promotion log: which version went into service, after which, when (UTC, ISO 8601) and why.
+
+    `rollback` says that it went back to an earlier version, `forced` that the gate did not hold, and `gate` what the
+    gate measured, if it was asked.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    time: str
+    version: str
+    previous: str | None
+    manifest_sha256: str
+    reason: str
+    rollback: bool = False
+    forced: bool = False
+    gate: dict[str, Any] | None = None
+
+
 @dataclass(frozen=True)
 class ModelDirectory:
     """A verified model directory."""
@@ -219,30 +237,51 @@ def current(models: str | Path) -> Path | None:
     return link.resolve() if link.is_symlink() and link.exists() else None
 
 
-def promote(models: str | Path, version: str, reason: str) -> ModelDirectory:
-    """Verify `models/version`, move `models/current` to it atomically, and append to the promotion log.
-
-    Raises AsifError, with the link untouched, if the directory does not verify.
-    """
-    models = Path(models)
+def version_path(models: str | Path, version: str) -> Path:
+    """Where a version lies. Raises AsifError for what is not the name of a version, such as a path."""
     if not version or Path(version).name != version or version == CURRENT:
         raise AsifError(f"{models}: expected the name of a version in this folder, found {version!r}.")
-    model = load(models / version)
+    return Path(models) / version
+
+
+def promote(models: str | Path, version: str, reason: str, **details: Any) -> ModelDirectory:
+    """Verify `models/version`, move `models/current` to it atomically, and append to the promotion log.
+
+    `details` are further fields of the log's `Promotion`. Raises AsifError, with the link untouched, if the directory
+    does not verify.
+    """
+    models = Path(models)
+    model = load(version_path(models, version))
     before = current(models)
+    entry = Promotion(
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+        version=version,
+        previous=before.name if before else None,
+        manifest_sha256=model.manifest_sha256,
+        reason=reason,
+        **details,
+    )
     link = models / f".{CURRENT}.{os.getpid()}"
     link.unlink(missing_ok=True)
     link.symlink_to(version)
     link.replace(models / CURRENT)
-    entry = {
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "version": version,
-        "previous": before.name if before else None,
-        "manifest_sha256": model.manifest_sha256,
-        "reason": reason,
-    }
     with (models / PROMOTIONS).open("a", encoding="utf-8") as log:
-        log.write(json.dumps(entry) + "\n")
+        log.write(entry.model_dump_json(exclude_defaults=True) + "\n")
     return model
+
+
+def promotions(models: str | Path) -> list[Promotion]:
+    """The promotion log, oldest first; empty if there is none. Raises AsifError that names a broken line."""
+    file = Path(models) / PROMOTIONS
+    found = []
+    for number, line in enumerate(file.read_bytes().splitlines() if file.is_file() else (), 1):
+        try:
+            found.append(Promotion.model_validate_json(line))
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(map(str, first["loc"])) or "line"
+            raise AsifError(f"{file}:{number}: {field}: {first['msg']}; mend or delete the line.") from None
+    return found
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import json
 import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from asif_data.model_dir import (
     ONNX_FP32,
     PROMOTIONS,
     REPORT,
-    SCHEMA_VERSION,
     TOKENIZER,
     Manifest,
     current,
@@ -28,57 +28,22 @@ from asif_data.model_dir import (
     sha256,
     staged,
     write_atomically,
-    write_manifest,
+)
+from asif_data.model_dir import (
+    promotions as read_promotions,
 )
 
-FILES = {"config.json": "{}", "model.safetensors": "weights", TOKENIZER: "{}", ONNX_FP32: "graph"}
-
-
-def fill(folder: Path, version: str = "v1") -> Path:
-    """A model directory of a few small files, its manifest last."""
-    for name, content in FILES.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(f"{content} of {version}")
-    manifest = {
-        "schema_version": SCHEMA_VERSION,
-        "name": "tiny",
-        "version": version,
-        "created": "2025-01-31T12:00:00Z",
-        "labels": ["empathy", "sympathy"],
-        "encoding_version": ENCODING_VERSION,
-        "max_tokens": 64,
-        "calibration": {
-            "temperature": 1.2,
-            "scope": {"slope": 1.0, "intercept": -0.5},
-            "scope_threshold": 0.5,
-            "confidence_threshold": 0.6,
-            "set_coverage": 0.95,
-            "set_threshold": 0.1,
-        },
-        "forms": [_form(ONNX_FP32)],
-        "refused_forms": [_form("onnx/model_int8.onnx")],
-        "base_model": "base",
-        "base_model_sha256": "00",
-        "recipe": {"seed": 0},
-        "corpus_sha256": "00",
-        "corpus_rows": {"train": 8, "validation": 1, "test": 1},
-        "training": [{"epoch": 1, "loss": 0.5}],
-        "libraries": {"python": "3.11"},
-        "git_commit": None,
-        "sha256": hash_files(folder),
-    }
-    write_manifest(folder, Manifest.model_validate(manifest))
-    return folder
+Fill = Callable[..., Path]
+FILES = ("config.json", "model.safetensors", TOKENIZER, ONNX_FP32)
 
 
 def _form(file: str) -> dict[str, Any]:
-    precision = "int8" if "int8" in file else "fp32"
     numbers = {"rows": 10, "macro_f1_loss": 0.0, "decisions_changed": 0.0, "rows_per_second": 100.0}
-    return {"file": file, "precision": precision} | numbers
+    return {"file": file, "precision": "fp32"} | numbers
 
 
 @pytest.fixture
-def models(tmp_path: Path) -> Path:
+def models(tmp_path: Path, fill: Fill) -> Path:
     """A models folder with versions v1 and v2, none of them promoted."""
     for version in ("v1", "v2"):
         fill(tmp_path / "models" / version, version)
@@ -107,7 +72,7 @@ def test_a_whole_directory_loads_with_its_manifest(model: Path) -> None:
     assert found.path == model.resolve()
     assert found.manifest.labels == ["empathy", "sympathy"]
     assert found.manifest_sha256 == sha256(model / MANIFEST)
-    assert found.file(ONNX_FP32).read_text() == "graph of v1"
+    assert found.file(ONNX_FP32).read_text() == f"{ONNX_FP32} of v1"
 
 
 def test_every_file_is_hashed_but_the_manifest_and_what_comes_after_it(model: Path) -> None:
@@ -239,12 +204,12 @@ JSON = st.recursive(
 
 
 @pytest.fixture(scope="module")
-def shared_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared_model(tmp_path_factory: pytest.TempPathFactory, fill: Fill) -> Path:
     return fill(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="module")
-def good_manifest(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def good_manifest(tmp_path_factory: pytest.TempPathFactory, fill: Fill) -> dict[str, Any]:
     return json.loads((fill(tmp_path_factory.mktemp("good")) / MANIFEST).read_text())
 
 
@@ -328,6 +293,38 @@ def test_a_version_that_does_not_verify_changes_nothing(models: Path) -> None:
     assert (sorted(models.iterdir()), (models / PROMOTIONS).read_text()) == before
 
 
+def test_the_log_keeps_what_the_gate_measured_and_is_read_back(models: Path) -> None:
+    promote(models, "v1", "first model")
+    promote(models, "v2", "we need it today", forced=True, gate={"failures": ["worse"]})
+    promote(models, "v1", "rollback", rollback=True)
+    first, second, third = read_promotions(models)
+    assert (first.version, first.forced, first.rollback, first.gate) == ("v1", False, False, None)
+    assert (second.forced, second.gate, second.reason) == (True, {"failures": ["worse"]}, "we need it today")
+    assert (third.version, third.previous, third.rollback) == ("v1", "v2", True)
+
+
+def test_without_a_log_nothing_was_promoted(models: Path) -> None:
+    assert read_promotions(models) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "field"),
+    [
+        (b"{", "line"),
+        (b"\xff", "line"),
+        (b"[]", "line"),
+        (b'{"version": "v1"}', "time"),
+        (b"", "line"),
+    ],
+)
+def test_a_broken_line_of_the_log_is_named(models: Path, line: bytes, field: str) -> None:
+    promote(models, "v1", "first model")
+    with (models / PROMOTIONS).open("ab") as log:
+        log.write(line + b"\n")
+    with pytest.raises(AsifError, match=rf"{PROMOTIONS}:2: {field}: .*; mend or delete the line"):
+        read_promotions(models)
+
+
 def test_a_promotion_leaves_only_the_link_and_the_log(models: Path) -> None:
     promote(models, "v1", "first model")
     promote(models, "v2", "by hand")
@@ -370,7 +367,7 @@ def test_a_reader_always_finds_a_model_while_versions_change(models: Path) -> No
 # Writing
 
 
-def test_a_staged_directory_appears_whole(tmp_path: Path) -> None:
+def test_a_staged_directory_appears_whole(tmp_path: Path, fill: Fill) -> None:
     final = tmp_path / "v1"
     with staged(tmp_path / ".runs" / "v1" / "model", final) as folder:
         fill(folder)
@@ -379,7 +376,7 @@ def test_a_staged_directory_appears_whole(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
-def test_a_staged_directory_that_fails_is_never_seen(tmp_path: Path) -> None:
+def test_a_staged_directory_that_fails_is_never_seen(tmp_path: Path, fill: Fill) -> None:
     final = tmp_path / "v1"
 
     def build() -> None:

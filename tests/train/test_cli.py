@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from asif_data.errors import AsifError
 from asif_train import cli
 from asif_train.bench import DEFAULTS, OURS, Speed
+from asif_train.verify import Verification
 
 RUNNER = CliRunner()
 
@@ -43,10 +44,24 @@ def test_faithfulness_takes_the_texts_of_a_split(served: None, few: Path) -> Non
 def test_an_unknown_split_is_named(served: None, few: Path) -> None:
     found = RUNNER.invoke(cli.app, ["faithfulness", "some/model", "--data", str(few), "--split", "tests"])
     assert isinstance(found.exception, AsifError)
-    assert "--split: expected one of train, validation, test, found 'tests'" in str(found.exception)
+    assert "split: expected one of train, validation, test, found 'tests'" in str(found.exception)
 
 
 def test_bench_prints_both_ways(served: None) -> None:
     assert "3.00" in RUNNER.invoke(cli.app, ["bench"]).output
     found = RUNNER.invoke(cli.app, ["bench", "--json"])
     assert [speed["name"] for speed in json.loads(found.output)] == [DEFAULTS, OURS]
+
+
+def test_verify_exits_with_one_where_a_headline_differs(few: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(figure: str) -> Verification:
+        differing = [{"figure": figure, "report": 0.5, "now": 0.6}]
+        return Verification({"figures": 9, "largest": 0.1, "differing": differing})
+
+    for figure, status in (("headline.accuracy.value", 1), ("confusion.0.0", 0)):
+        monkeypatch.setattr(cli, "evaluate_again", lambda model, corpus, baselines, figure=figure: found(figure))
+        told = RUNNER.invoke(cli.app, ["verify", "some/model", "--data", str(few)])
+        assert told.exit_code == status
+        assert figure in told.output
+        told = RUNNER.invoke(cli.app, ["verify", "some/model", "--data", str(few), "--json"])
+        assert (json.loads(told.output)["figures"], told.exit_code) == (9, status)

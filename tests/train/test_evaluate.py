@@ -5,7 +5,6 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 from sklearn.metrics import f1_score, roc_auc_score
 
@@ -14,9 +13,8 @@ from asif_data.encoding import Utterance
 from asif_data.errors import AsifError
 from asif_data.rows import Row
 from asif_serve.predictor import Predictor
-from asif_train.baselines import Scored
 from asif_train.card import card
-from asif_train.evaluate import _contrast, _difference, evaluate
+from asif_train.evaluate import evaluate
 
 
 @pytest.fixture(scope="module")
@@ -64,14 +62,6 @@ def test_every_headline_has_an_interval_around_it(judged) -> None:
         assert found["low"] <= found["high"]
 
 
-def test_contrast_consistency_is_the_share_of_whole_sets_with_every_member_right() -> None:
-    sets = ["a", "a", "b", "b", "b", "c", "c", None, "alone"]
-    rows = [Row.model_validate({"text": f"reply {i}", "contrast_set": name}) for i, name in enumerate(sets)]
-    right = np.array([True, True, True, False, True, False, False, False, True])
-    found = _contrast(rows, right, [str(name) for name in sets], 30)["contrast consistency"]
-    assert (found["value"], found["rows"]) == (pytest.approx(1 / 3), 3)
-
-
 def test_without_contrast_sets_there_is_no_consistency(small_model: Path, some_rows: list[Row]) -> None:
     rows = [row for row in some_rows if not getattr(row, "contrast_set", None)]
     assert "contrast consistency" not in evaluate(small_model, rows, resamples=30).values["headline"]
@@ -99,12 +89,6 @@ def test_how_far_it_is_ahead_is_the_difference_of_the_headlines(judged) -> None:
             ahead = baseline["difference"][name]
             assert ahead["value"] == pytest.approx(report.values["headline"][name]["value"] - baseline[name]["value"])
             assert ahead["low"] <= ahead["value"] <= ahead["high"]
-
-
-def test_a_difference_to_oneself_is_certainly_nothing(judged) -> None:
-    _, report = judged
-    found = _difference(report.judged, Scored(report.judged.scores, report.judged.in_scope), 30)
-    assert [(value["low"], value["high"]) for value in found.values()] == [(0, 0), (0, 0)]
 
 
 def test_headlines_are_those_of_scikit_learn(judged) -> None:

@@ -21,6 +21,7 @@ JUDGED = Judged(
     in_scope=np.array([0.9, 0.5, 0.1, 0.9]),
     answers=np.array([0, 1, 3, 1]),
     uncertain=np.array([False, False, False, True]),
+    sets=np.ones((4, 3), dtype=bool),
     groups=np.arange(4),
 )
 

@@ -89,6 +89,15 @@ def test_command_line_prints_one_sentence_for_a_bad_recipe(tmp_path: Path) -> No
     assert "Traceback" not in done.stderr
 
 
+def test_the_same_rows_recipe_and_seed_give_the_same_weights(few: Path, tmp_path: Path, small_model: Path) -> None:
+    recipe = read_recipe("small", epochs=1, seed=7)
+    once, again = (fit(few, recipe, tmp_path / name, tell=lambda line: None) for name in ("once", "again"))
+    found = [model_dir.sha256(model / model_dir.WEIGHTS) for model in (once, again)]
+    assert found[0] == found[1]
+    assert found[0] != model_dir.sha256(small_model / model_dir.WEIGHTS)
+    assert model_dir.load(once).manifest.training[-1]["step"] == 3
+
+
 def test_two_processes_train_one_model(few: Path, tmp_path: Path) -> None:
     launch = [
         sys.executable,

@@ -11,6 +11,7 @@ from asif_data.model_dir import ONNX_FP32, load
 from asif_data.rows import Row
 from asif_serve.decision import decide
 from asif_serve.predictor import Predictor
+from asif_train.judged import Judged, judge
 from asif_train.parity import parity
 
 
@@ -27,7 +28,7 @@ def fp32(small_model: Path) -> Predictor:
 
 
 def test_the_exported_network_answers_as_the_network_itself(fp32: Predictor, rows: list[Row]) -> None:
-    found = parity(fp32, rows, fp32([Utterance(row.text, row.context) for row in rows]))
+    found = parity(fp32, rows, judge(fp32, rows))
     assert (found["form"], found["rows"]) == (ONNX_FP32, 60)
     assert (found["macro_f1"], found["four_way_macro_f1"], found["decisions_changed"]) == (0, 0, 0)
     assert 0 <= found["largest_change"] < 1e-4
@@ -38,7 +39,7 @@ def test_a_form_that_answers_otherwise_is_told(fp32: Predictor, rows: list[Row])
     logits = fp32.logits(utterances)
     calibration = fp32.model.manifest.calibration
     turned = decide(np.roll(logits, 1, axis=1), fp32.labels, calibration)
-    found = parity(fp32, rows, turned)
+    found = parity(fp32, rows, Judged.of(rows, turned, fp32.labels))
     gold = [fp32.labels.index(str(row.label)) for row in rows if row.label != "none"]
     inside = np.array([row.label != "none" for row in rows])
     own, other = logits[inside].argmax(1), (logits[inside].argmax(1) + 1) % 3

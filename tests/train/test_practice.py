@@ -22,6 +22,7 @@ def judged(counts: list[list[int]], labels: tuple[str, ...] = LABELS) -> Judged:
         in_scope=np.ones(len(gold)),
         answers=np.where(uncertain, 0, answers),
         uncertain=uncertain,
+        sets=np.ones((len(gold), 3), dtype=bool),
         groups=np.arange(len(gold)),
     )
 

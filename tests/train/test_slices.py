@@ -24,6 +24,7 @@ def answered(rows: int, groups: int = 20) -> Judged:
         in_scope=in_scope,
         answers=np.where(in_scope < 0.3, 3, scores.argmax(1)),
         uncertain=np.zeros(rows, dtype=bool),
+        sets=np.ones((rows, 3), dtype=bool),
         groups=np.arange(rows) % groups,
     )
 

@@ -32,6 +32,12 @@ class Corpus:
         """Rows in each split."""
         return {"train": len(self.train), "validation": len(self.validation), "test": len(self.test)}
 
+    def split(self, name: str) -> list[Row]:
+        """The rows of a split. Raises AsifError for an unknown one."""
+        if name not in SPLITS:
+            raise AsifError(f"split: expected one of {', '.join(SPLITS)}, found {name!r}.")
+        return getattr(self, name)
+
     def sample(self, rows: int | None) -> list[Row]:
         """About `rows` training rows, all of them if None.
 

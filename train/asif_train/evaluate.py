@@ -3,38 +3,32 @@
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from asif_data.artefacts import contrast_sets
-from asif_data.encoding import Utterance
-from asif_data.errors import AsifError
 from asif_data.labels import LABELS, NONE
-from asif_data.model_dir import ModelDirectory, load
+from asif_data.model_dir import ModelDirectory
 from asif_data.rows import Row
-from asif_serve.decision import Decision
-from asif_serve.predictor import Predictor
+from asif_serve.predictor import Predictor, load_predictor
 from asif_train import metrics
 from asif_train.base_model import locate
-from asif_train.baselines import Scored, baselines
+from asif_train.baselines import baselines
 from asif_train.failures import confident_errors, quotes
-from asif_train.judged import Judged
-from asif_train.metrics import Estimate, estimate_weighted
+from asif_train.headlines import Measure, headlines, shared_headlines
+from asif_train.judged import Judged, check_known, judge
 from asif_train.parity import parity
 from asif_train.practice import practice
 from asif_train.progress import progress
-from asif_train.provenance import report_head
+from asif_train.provenance import report_head, rows_sha256
 from asif_train.report import Report
 from asif_train.robustness import robustness
 from asif_train.slices import slices
 from asif_train.tables import COMPARED
 
 REPORT_VERSION = 3
-_PART = 64
 _COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.5)
 
 
@@ -52,35 +46,42 @@ def evaluate(
 
     `train_rows` are what the baselines are fitted on; without them there are none. Every headline has a 95 % interval
     from `resamples` resamples of groups (a row without a group is one of its own; 0 leaves intervals out). The headlines
-    are told of the rows of `elsewhere` too, by name: conversations of another making. With `full` the answers are held against those of the
-    network itself, and the robustness suite is put to the model if its labels are those of the codebook. Raises AsifError.
+    are told of the rows of `elsewhere` too, by name: conversations of another making. With `full` the answers are held
+    against those of the network itself, and the robustness suite is put to the model if its labels are those of the
+    codebook. Raises AsifError.
     """
-    model = load(model_dir)
-    labels = tuple(model.manifest.labels)
-    elsewhere = elsewhere or {}
-    for judged_rows in (rows, *elsewhere.values()):
-        _judgeable(model, [*judged_rows, *train_rows], judged_rows)
-    predictor = Predictor(model)
-    judged, headline, decisions = _answered(predictor, rows, "Answering", resamples)
+    predictor = load_predictor(model_dir)
+    model, labels = predictor.model, predictor.labels
+    for others in (train_rows, *(elsewhere or {}).values()):
+        check_known(predictor, others)
+    judged = judge(predictor, rows)
     inside = judged.inside
     errors = confident_errors(judged, rows)
     values: dict[str, Any] = {
         **report_head(predictor, REPORT_VERSION),
+        "corpus_sha256": model.manifest.corpus_sha256,
+        "rows_sha256": rows_sha256(rows),
         "split": split,
         "rows": len(rows),
         "in_scope_rows": int(inside.sum()),
         "groups": len(set(judged.groups)),
-        "interval": f"95 %, percentile bootstrap over groups, {resamples} resamples",
-        "headline": headline,
-        "withheld": {reason: sum(d.reason == reason for d in decisions) for reason in ("out_of_scope", "uncertain")},
+        "resamples": resamples,
+        "interval": metrics.interval_text(resamples),
+        "headline": _estimates(headlines(judged, rows), resamples),
+        "withheld": {
+            "out_of_scope": int((judged.answers == len(labels)).sum()),
+            "uncertain": int(judged.uncertain.sum()),
+        },
         "per_label": _per_label(judged.gold, judged.answers, labels),
         "confusion": confusion_matrix(judged.gold, judged.answers, labels=range(len(labels) + 1)).tolist(),
         "calibration": _calibration(judged),
         "selective_accuracy": _selective(judged.gold[inside], judged.scores[inside]),
         "slices": slices(judged, rows, resamples),
         **_practice(judged, resamples),
-        "elsewhere": {name: _elsewhere(predictor, name, other, full, resamples) for name, other in elsewhere.items()},
-        **({"parity": parity(predictor, rows, decisions)} if full else {}),
+        "elsewhere": {
+            name: _elsewhere(predictor, name, others, full, resamples) for name, others in (elsewhere or {}).items()
+        },
+        **({"parity": parity(predictor, rows, judged)} if full else {}),
         **({"robustness": robustness(predictor).values["tests"]} if full and labels == LABELS else {}),
         "errors": errors,
         "baselines": list(_baselines(train_rows, rows, judged, model, resamples)) if train_rows else [],
@@ -88,78 +89,19 @@ def evaluate(
     return Report(values, judged, quotes(errors, rows))
 
 
-def _judgeable(model: ModelDirectory, rows: Sequence[Row], judged: Sequence[Row]) -> None:
-    labels = model.manifest.labels
-    unknown = sorted({str(row.label) for row in rows} - {*labels, NONE})
-    if unknown:
-        raise AsifError(
-            f"expected rows labelled {', '.join(labels)} or none, which {model.path.name} knows, found {', '.join(unknown)}."
-        )
-    if all(row.label == NONE for row in judged):
-        raise AsifError("expected rows that one of the labels applies to, found none.")
-
-
-def _answered(
-    predictor: Predictor, rows: Sequence[Row], doing: str, resamples: int
-) -> tuple[Judged, dict[str, Any], list[Decision]]:
-    """The rows with the answers to them, and the headlines."""
-    parts = [rows[i : i + _PART] for i in range(0, len(rows), _PART)]
-    decisions = [d for part in progress(parts, doing) for d in predictor([Utterance(r.text, r.context) for r in part])]
-    judged = Judged.of(rows, decisions, predictor.labels)
-    inside, groups = judged.inside, judged.groups
-    holds = np.array([str(row.label) in d.prediction_set for row, d in zip(rows, decisions, strict=True)])
-    sizes = np.array([len(d.prediction_set) for d in decisions])
-    right = judged.answers == judged.gold
-    four_way = partial(metrics.weighted_macro_f1, judged.gold, judged.answers, len(judged.labels) + 1)
-    headline = {
-        **_judge(judged.gold, Scored(judged.scores, judged.in_scope), groups, resamples),
-        "four-way macro-F1": asdict(estimate_weighted(four_way, groups, resamples)),
-        "four-way accuracy": asdict(estimate_weighted(partial(metrics.weighted_mean, right), groups, resamples)),
-        "set coverage": asdict(_inside(holds, inside, groups, resamples)),
-        "set size": asdict(_inside(sizes, inside, groups, resamples)),
-        **_contrast(rows, right, groups, resamples),
-    }
-    return judged, headline, decisions
-
-
 def _elsewhere(predictor: Predictor, name: str, rows: Sequence[Row], full: bool, resamples: int) -> dict[str, Any]:
-    judged, headline, decisions = _answered(predictor, rows, f"Answering {name}", resamples)
+    judged = judge(predictor, rows, f"Answering {name}")
     return {
         "rows": len(rows),
         "in_scope_rows": int(judged.inside.sum()),
         "groups": len(set(judged.groups)),
-        "headline": headline,
-        **({"parity": parity(predictor, rows, decisions)} if full else {}),
+        "headline": _estimates(headlines(judged, rows), resamples),
+        **({"parity": parity(predictor, rows, judged)} if full else {}),
     }
 
 
-def _judge(gold: np.ndarray, scored: Scored, groups: Sequence[str] | np.ndarray, resamples: int) -> dict[str, Any]:
-    return {
-        name: asdict(estimate_weighted(headline(gold, scored.scores, scored.in_scope), groups, resamples))
-        for name, headline in metrics.HEADLINES.items()
-    }
-
-
-def _inside(values: np.ndarray, inside: np.ndarray, groups: Sequence[str] | np.ndarray, resamples: int) -> Estimate:
-    """The mean of a value over the rows in scope."""
-    kept = [g for g, keep in zip(groups, inside, strict=True) if keep]
-    return estimate_weighted(partial(metrics.weighted_mean, values[inside]), kept, resamples)
-
-
-def _contrast(
-    rows: Sequence[Row], right: np.ndarray, groups: Sequence[str] | np.ndarray, resamples: int
-) -> dict[str, Any]:
-    """Contrast consistency: the share of contrast sets of at least two rows with every member right.
-
-    Source: Gardner et al. (2020), Evaluating Models' Local Decision Boundaries via Contrast Sets.
-    """
-    sets = [members for members in contrast_sets(rows).values() if len(members) > 1]
-    if not sets:
-        return {}
-    whole = np.array([right[members].all() for members in sets])
-    first = [groups[members[0]] for members in sets]
-    value = estimate_weighted(partial(metrics.weighted_mean, whole), first, resamples)
-    return {"contrast consistency": asdict(value)}
+def _estimates(measures: dict[str, Measure], resamples: int) -> dict[str, Any]:
+    return {name: asdict(measure.estimate(resamples)) for name, measure in measures.items()}
 
 
 def _per_label(gold: np.ndarray, answers: np.ndarray, labels: Sequence[str]) -> dict[str, dict[str, float]]:
@@ -195,31 +137,14 @@ def _baselines(
     train: Sequence[Row], test: Sequence[Row], judged: Judged, model: ModelDirectory, resamples: int
 ) -> Iterator[dict[str, Any]]:
     base = locate(model.manifest.recipe["base_model"])
+    ours = shared_headlines(judged.gold, judged, judged.groups)
     with tempfile.TemporaryDirectory() as folder:
-        found = baselines(train, test, judged.labels, base, Path(folder))
-        for baseline in progress(found, "Baselines"):
-            scored = baseline.score()
+        fitted = baselines(train, test, judged.labels, base, Path(folder))
+        for baseline in progress(fitted, "Baselines"):
+            found = shared_headlines(judged.gold, baseline.score(), judged.groups)
             yield {
                 "name": baseline.name,
                 "view": baseline.view,
-                **_judge(judged.gold, scored, judged.groups, resamples),
-                "difference": _difference(judged, scored, resamples),
+                **_estimates(found, resamples),
+                "difference": _estimates({name: ours[name].minus(found[name]) for name in COMPARED}, resamples),
             }
-
-
-def _difference(judged: Judged, other: Scored, resamples: int) -> dict[str, Any]:
-    """How far the model is ahead, both on the same resamples of groups.
-
-    A paired bootstrap: Efron & Tibshirani (1993), An Introduction to the Bootstrap.
-    """
-    found = {}
-    for name in COMPARED:
-        ours = metrics.HEADLINES[name](judged.gold, judged.scores, judged.in_scope)
-        theirs = metrics.HEADLINES[name](judged.gold, other.scores, other.in_scope)
-        ahead = partial(_ahead, ours, theirs)
-        found[name] = asdict(estimate_weighted(ahead, judged.groups, resamples))
-    return found
-
-
-def _ahead(ours: metrics.Weighted, theirs: metrics.Weighted, weights: np.ndarray) -> np.ndarray:
-    return ours(weights) - theirs(weights)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from asif_data.labels import NONE
 from asif_data.rows import Row
 from asif_train.judged import Judged
 
@@ -22,14 +21,13 @@ def confident_errors(judged: Judged, rows: Sequence[Row], count: int = SHOWN) ->
     scores, in_scope = judged.scores, judged.in_scope
     joint = np.column_stack([scores * in_scope[:, None], 1 - in_scope])
     confidence = joint[np.arange(len(joint)), judged.answers]
-    wrong = np.flatnonzero((judged.answers != judged.gold) & ~judged.uncertain)
-    marks = (*judged.labels, NONE)
+    wrong = np.flatnonzero(~judged.right & ~judged.uncertain)
     return [
         {
             "row": int(i) + 1,
             "id": rows[i].id,
-            "true": marks[judged.gold[i]],
-            "answer": marks[judged.answers[i]],
+            "true": judged.marks[judged.gold[i]],
+            "answer": judged.marks[judged.answers[i]],
             "confidence": float(confidence[i]),
             "scores": dict(zip(judged.labels, map(float, scores[i]), strict=True)),
             "in_scope": float(in_scope[i]),

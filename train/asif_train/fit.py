@@ -76,7 +76,7 @@ def fit(
 
     Everything is checked before anything trains. With `resume`, the newest unfinished run of the same recipe and rows
     goes on where it was. A run that is killed leaves published models as they were. The first model
-    published is promoted. Under `accelerate launch` every process calls this; the first one writes.
+    published is promoted. The same rows, recipe and seed give the same weights on one machine. Under `accelerate launch` every process calls this; the first one writes.
     Raises AsifError.
     """
     state = PartialState()

@@ -35,12 +35,13 @@ class Estimate:
     def __str__(self) -> str:
         return self.text()
 
-    def text(self, digits: int = 3) -> str:
-        """Value and interval to so many decimals."""
+    def text(self, digits: int = 3, *, signed: bool = False) -> str:
+        """Value and interval to so many decimals; `signed`, as for a difference, with a plus where it is above 0."""
         if np.isnan(self.value):
             return "not defined"
-        limits = "" if np.isnan(self.low) else f" [{self.low:.{digits}f}, {self.high:.{digits}f}]"
-        return f"{self.value:.{digits}f}{limits}"
+        form = f"{'+' if signed else ''}.{digits}f"
+        limits = "" if np.isnan(self.low) else f" [{self.low:{form}}, {self.high:{form}}]"
+        return f"{self.value:{form}}{limits}"
 
 
 def estimate(
@@ -93,6 +94,11 @@ def estimate_weighted(metric: Weighted, groups: Sequence[object] | np.ndarray, r
         )
     low, high = interval(result.bootstrap_distribution)
     return Estimate(value, low, high, len(group))
+
+
+def interval_text(resamples: int) -> str:
+    """How the intervals of a report are made."""
+    return f"95 % percentile bootstrap over groups, {resamples} resamples"
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:

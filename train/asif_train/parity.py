@@ -7,7 +7,7 @@ import numpy as np
 from transformers import AutoModelForSequenceClassification
 
 from asif_data.rows import Row
-from asif_serve.decision import Decision, decide
+from asif_serve.decision import decide
 from asif_serve.predictor import Predictor
 from asif_train.finetune import torch_logits
 from asif_train.judged import Judged
@@ -16,8 +16,8 @@ from asif_train.metrics import macro_f1
 MAX_DIFFERENCE = 0.005
 
 
-def parity(predictor: Predictor, rows: Sequence[Row], served: Sequence[Decision]) -> dict[str, Any]:
-    """How far the answers `served` to labelled rows are from those of torch in float32 on the same weights.
+def parity(predictor: Predictor, rows: Sequence[Row], served: Judged) -> dict[str, Any]:
+    """How far the `served` answers to labelled rows are from those of torch in float32 on the same weights.
 
     `macro_f1` and `four_way_macro_f1`: served less torch, in -1..1. `decisions_changed`: share of rows with another
     answer, in 0..1. `largest_change`: of any score, in 0..1.
@@ -25,15 +25,15 @@ def parity(predictor: Predictor, rows: Sequence[Row], served: Sequence[Decision]
     network = AutoModelForSequenceClassification.from_pretrained(predictor.model.path)
     logits = torch_logits(network, predictor.encoder, rows).numpy()
     own = decide(logits, predictor.labels, predictor.model.manifest.calibration)
-    expected, found = (Judged.of(rows, decisions, predictor.labels) for decisions in (own, served))
-    changed = (expected.answers != found.answers) | (expected.uncertain != found.uncertain)
+    expected = Judged.of(rows, own, predictor.labels)
+    changed = (expected.answers != served.answers) | (expected.uncertain != served.uncertain)
     return {
         "form": predictor.form.file,
         "rows": len(rows),
-        "macro_f1": _three_way(found) - _three_way(expected),
-        "four_way_macro_f1": _four_way(found) - _four_way(expected),
+        "macro_f1": _three_way(served) - _three_way(expected),
+        "four_way_macro_f1": _four_way(served) - _four_way(expected),
         "decisions_changed": float(changed.mean()),
-        "largest_change": float(np.abs(expected.scores - found.scores).max()),
+        "largest_change": float(np.abs(expected.scores - served.scores).max()),
     }
 
 

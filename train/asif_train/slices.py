@@ -78,7 +78,7 @@ def _measured(part: Judged, resamples: int) -> dict[str, Any]:
             part.gold[inside], best[inside], len(part.labels), w[:, inside], occurring=True
         ),
         "in-scope AUROC": lambda w: metrics.weighted_scope_auroc(inside, part.in_scope, w),
-        "four-way accuracy": lambda w: metrics.weighted_mean(part.answers == part.gold, w),
+        "four-way accuracy": lambda w: metrics.weighted_mean(part.right, w),
     }
     measured: dict[str, Any] = {"rows": len(part.gold), "in_scope_rows": int(inside.sum())}
     for name in MEASURES:
