@@ -55,6 +55,8 @@ class FakePredictor:
     closed nothing is answered; with `crash` every answer is an exception that holds the utterances.
     """
 
+    batch = 1
+
     def __init__(self, path: Path, labels: tuple[str, ...] = LABELS) -> None:
         self.labels = labels
         self.form = Form(
