@@ -28,12 +28,13 @@ def serve(port: Annotated[int | None, typer.Option(help="Overrides ASIF_PORT.", 
     if port is not None:
         settings = settings.model_copy(update={"port": port})
     settings.check_binding()
-    listener = _listen(settings)
     if settings.workers == 1:
         predictor = load_predictor(settings.model)
+        listener = _listen(settings)
         run(settings, predictor, listener, lambda: _announce(predictor.model, listener))
     else:
         model = load(settings.model)
+        listener = _listen(settings)
         Supervisor(settings, listener).run(lambda: _announce(model, listener))
 
 

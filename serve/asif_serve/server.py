@@ -25,25 +25,25 @@ def run(settings: Settings, predictor: Predictor, listener: socket.socket, ready
     for name in (signal.SIGTERM, signal.SIGINT):
         # uvicorn raises the signal again when it is done.
         signal.signal(name, lambda *_: sys.exit(0))
-    config = uvicorn.Config(
-        create_app(settings, predictor, follow=True),
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-        ws="none",
-        timeout_graceful_shutdown=math.ceil(settings.deadline),
-        # So many connections are taken at once. With several workers, one must not take all of a burst.
-        backlog=1 if settings.workers > 1 else _BACKLOG,
-    )
-    _Server(config, settings.deadline, ready).run([listener])
+    Server(settings, predictor, ready).run([listener])
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """Tells when it is ready, and closes connections on which a request never gets as far as its body."""
 
-    def __init__(self, config: uvicorn.Config, patience: float, ready: Callable[[], None]) -> None:
+    def __init__(self, settings: Settings, predictor: Predictor, ready: Callable[[], None]) -> None:
+        config = uvicorn.Config(
+            create_app(settings, predictor, follow=True),
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            ws="none",
+            timeout_graceful_shutdown=math.ceil(settings.deadline),
+            # So many connections are taken at once. With several workers, one must not take all of a burst.
+            backlog=1 if settings.workers > 1 else _BACKLOG,
+        )
         super().__init__(config)
-        self._patience = patience
+        self._patience = settings.deadline
         self._ready = ready
         self._waiting: dict[Any, tuple[Any, float]] = {}
 

@@ -1,6 +1,7 @@
 """The work queue: a bounded number of tokens, on a few threads, a row of each request in turn."""
 
 import asyncio
+import contextlib
 import math
 import threading
 import time
@@ -32,27 +33,37 @@ def tokens(characters: int, most: int) -> int:
 
 @dataclass(eq=False)
 class _Job:
-    """The rows of one request. `begun` of them are with the engine or done; `left` are not done."""
+    """The rows of one request: `begun` of them are with the engine or done, `left` are not done and make up `cost`."""
 
     predictor: Predictor
     read: Callable[[int], Utterance]
     costs: list[int]
     future: asyncio.Future[list[Answer]]
     begun: int = 0
+    room: int = 0
 
     def __post_init__(self) -> None:
+        self.cost = sum(self.costs)
         self.left = len(self.costs)
         self.answers: list[Answer | None] = [None] * self.left
         self.error: Exception | None = None
+
+    @property
+    def held(self) -> int:
+        """What it counts for in the queue."""
+        return min(self.cost, self.room)
 
 
 class WorkQueue:
     """Runs rows off the event loop.
 
-    Work is counted in tokens. When more than `limit` of them are waiting or under way, new work is refused with 429: the
-    same rule for one row and for many. Threads take a row of each request in turn, so that a large request never keeps a
-    small one waiting for more than the rows under way; an engine that likes to run several rows in one call
-    (`Predictor.batch`) gets them from several requests. Rows of a request that nobody waits for any more are not begun.
+    Work is counted in tokens, of which `limit` may be waiting or under way, or fewer where those would take more than
+    half of the time that a request has at the present rate; past that new work is refused with 429, the same rule for
+    one row and for many. No request counts for more than half of the room, so that a large one shuts nobody out.
+
+    Threads take a row of each request in turn, so that a large request keeps a small one waiting for a row or two. An
+    engine that likes to run several rows in one call (`Predictor.batch`) gets them from several requests. Rows of a
+    request that nobody waits for any more are not begun. `pending` is the number of tokens waiting or under way.
     """
 
     def __init__(self, threads: int, limit: int) -> None:
@@ -66,7 +77,7 @@ class WorkQueue:
         self._finished: list[_Job] = []
         self._started = self._closed = False
         self._spent = self._seconds = 0.0
-        self.pending = 0
+        self._held = self.pending = 0
 
     def submit(
         self,
@@ -79,7 +90,7 @@ class WorkQueue:
 
         Cancelling the future, or giving it a result, takes the rows that are not begun out of the queue. So does
         `deadline`, a time of the event loop's clock: the future then ends with Problem 503. Raises Problem 429 if
-        the queue is full. A request larger than the whole queue is let in when it is empty.
+        the queue is full.
         """
         loop = asyncio.get_running_loop()
         most = predictor.model.manifest.max_tokens
@@ -87,12 +98,16 @@ class WorkQueue:
         if not job.costs:
             job.future.set_result([])
             return job.future
-        cost = sum(job.costs)
         with self._ready:
-            over = self.pending + min(cost, self._limit) - self._limit
-            if self.pending and over > 0:
+            limit = self._limit
+            if deadline is not None and self._spent:
+                limit = max(2, min(limit, int(self._rate() * (deadline - loop.time()) / 2)))
+            over = self._held + min(job.cost, limit // 2) - limit
+            if self._held and over > 0:
                 raise Problem(429, "The server has all the work it can hold; try again.", headers=self._later(over))
-            self.pending += cost
+            job.room = limit // 2
+            self._held += job.held
+            self.pending += job.cost
             self._jobs.append(job)
             self._ready.notify(min(len(job.costs), len(self._threads)))
         self._start()
@@ -124,8 +139,12 @@ class WorkQueue:
 
     def _later(self, work: int) -> dict[str, str]:
         """Retry-After of so many tokens: whole seconds, one at least."""
-        seconds = work * self._seconds / (self._spent * len(self._threads)) if self._spent else 0
+        seconds = work / self._rate() if self._spent else 0
         return {"Retry-After": str(max(1, math.ceil(seconds)))}
+
+    def _rate(self) -> float:
+        """Tokens a second, all threads at work."""
+        return len(self._threads) * self._spent / self._seconds
 
     def _expire(self, job: _Job) -> None:
         if job.begun < len(job.costs) and not job.future.done():
@@ -143,8 +162,15 @@ class WorkQueue:
     def _withdraw(self, job: _Job) -> None:
         if job.begun < len(job.costs):
             self._jobs.remove(job)
-            self.pending -= sum(job.costs[job.begun :])
+            self._pay(job, sum(job.costs[job.begun :]))
             job.begun = len(job.costs)
+
+    def _pay(self, job: _Job, cost: int) -> None:
+        """So much of a job is done, or will never be."""
+        self._held -= job.held
+        job.cost -= cost
+        self._held += job.held
+        self.pending -= cost
 
     def _deliver(self) -> None:
         with self._ready:
@@ -195,6 +221,7 @@ class WorkQueue:
             spent = 0
             for (job, row), answer in zip(taken, answers, strict=True):
                 spent += job.costs[row]
+                self._pay(job, job.costs[row])
                 job.left -= 1
                 if isinstance(answer, Exception):
                     job.error = answer
@@ -204,9 +231,9 @@ class WorkQueue:
                 if (not job.left or job.error) and not job.future.done():
                     # Whoever begins the list wakes the event loop, which then takes all of it.
                     if not self._finished:
-                        job.future.get_loop().call_soon_threadsafe(self._deliver)
+                        with contextlib.suppress(RuntimeError):  # closed: there is nobody left to tell
+                            job.future.get_loop().call_soon_threadsafe(self._deliver)
                     self._finished.append(job)
-            self.pending -= spent
             self._spent = _MEMORY * self._spent + spent
             self._seconds = _MEMORY * self._seconds + seconds
 
