@@ -89,6 +89,9 @@ class Service:
         watch = asyncio.create_task(_give_up(request, work))
         try:
             return await work
+        except asyncio.CancelledError:
+            # The server stops, and the time in which what was under way could be finished is over.
+            raise Problem(503, "The server is stopping.", headers={"Retry-After": "1"}) from None
         finally:
             watch.cancel()
 
@@ -137,7 +140,7 @@ def create_app(settings: Settings, predictor: Predictor | None, *, follow: bool 
         beat = asyncio.create_task(service.beat(follow))
         yield
         beat.cancel()
-        service.queue.close()
+        await asyncio.to_thread(service.queue.close)
 
     app = FastAPI(
         title="asif",

@@ -120,7 +120,7 @@ class WorkQueue:
         with self._ready:
             return self._later(self.pending)
 
-    def close(self, patience: float = 5.0) -> None:
+    def close(self, patience: float = 2.0) -> None:
         """Finish the rows under way and stop the threads, within `patience` seconds."""
         with self._ready:
             self._closed = True
