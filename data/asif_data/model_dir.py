@@ -67,6 +67,16 @@ class Form(BaseModel):
     rows_per_second: float = Field(gt=0)
 
 
+class Reference(BaseModel):
+    """What a model's answers to a set of rows look like. A server that drifts away from it says so."""
+
+    model_config = ConfigDict(extra="forbid")
+    rows: int = Field(ge=0)
+    outcomes: dict[str, float] = Field(description="shares of the labels and of the reasons to abstain; they sum to 1")
+    confidence: float = Field(description="mean of the highest score, 0..1")
+    in_scope: float = Field(description="mean of in_scope, 0..1")
+
+
 class Manifest(BaseModel):
     """Everything that must be known to serve a model and to say where it came from."""
 
@@ -81,6 +91,8 @@ class Manifest(BaseModel):
     calibration: Calibration
     forms: list[Form] = Field(min_length=1)
     refused_forms: list[Form] = []
+    # Of the answers to the validation split; None in the manifests of models made before there was one.
+    reference: Reference | None = None
     base_model: str
     base_model_sha256: str
     recipe: dict[str, Any]

@@ -1,7 +1,9 @@
 """The HTTP app: endpoints over one predictor."""
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from itertools import islice
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request
@@ -9,19 +11,21 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 
-from asif_data.encoding import Encoded, Utterance
+from asif_data.encoding import Utterance
 from asif_data.labels import CODEBOOK_LINES
 from asif_serve import problems, schemas
+from asif_serve.deadline import Deadline, deadline_of
 from asif_serve.decision import Decision
-from asif_serve.explain import Explanation, cost, explain
+from asif_serve.explain import Explanation, Probes
 from asif_serve.guard import Guard
 from asif_serve.predictor import Predictor
 from asif_serve.problems import Problem, documented
 from asif_serve.settings import Settings
+from asif_serve.swap import ModelInService
 from asif_serve.telemetry import Telemetry
-from asif_serve.work import WorkQueue
+from asif_serve.work import Answer, WorkQueue
 
-_ERRORS = documented(401, 413, 422, 429, 503)
+_ERRORS = documented(401, 408, 413, 422, 429, 503)
 
 
 class Service:
@@ -29,40 +33,73 @@ class Service:
 
     def __init__(self, settings: Settings, predictor: Predictor | None) -> None:
         self.settings = settings
-        self.queue = WorkQueue(settings.threads, settings.queue_rows)
+        self.queue = WorkQueue(max(1, settings.threads // settings.workers), settings.queue_tokens)
         self.telemetry = Telemetry(lambda: self.queue.pending)
-        self._predictor = predictor
-        if predictor:
-            self.telemetry.model(predictor.model.manifest.version)
+        self.model = ModelInService(settings.model, predictor, self.telemetry)
 
     @property
     def predictor(self) -> Predictor:
-        """The verified model. Raises Problem 503 while there is none."""
-        if self._predictor is None:
+        """The verified model; a request takes it once. Raises Problem 503 while there is none."""
+        if self.model.predictor is None:
             raise Problem(503, "No model is ready to answer yet.", headers={"Retry-After": "1"})
-        return self._predictor
+        return self.model.predictor
 
-    async def answer(self, utterances: Sequence[Utterance]) -> list[tuple[Encoded, Decision]]:
-        """Encode and decide, off the event loop."""
-        predictor = self.predictor
-        self._check(utterances)
+    async def beat(self, follow: bool) -> None:
+        """Every second: bring the metrics up to date and, with `follow`, look whether another model is in service."""
+        while True:
+            await asyncio.sleep(1)
+            self.telemetry.refresh()
+            if follow:
+                await self.model.look()
 
-        def work(part: Sequence[Utterance]) -> list[tuple[Encoded, Decision]]:
-            encoded = predictor.encoder(part)
-            return list(zip(encoded, predictor.decide(encoded), strict=True))
+    async def answer(self, request: Request, predictor: Predictor, utterances: Sequence[Utterance]) -> list[Answer]:
+        """Answers to all utterances by one predictor, off the event loop."""
+        self._check(utterances, explain=False)
+        return await self._run(request, predictor, utterances.__getitem__, [_length(u) for u in utterances])
 
-        found = await self.queue.map(work, utterances, len(utterances))
-        self.telemetry.decisions([decision for _, decision in found])
-        return found
+    async def explain(
+        self, request: Request, predictor: Predictor, utterances: Sequence[Utterance]
+    ) -> tuple[list[Answer], list[Explanation]]:
+        """Answers and their explanations, as one piece of work: let in, timed and given up together."""
+        self._check(utterances, explain=True)
+        probes = [Probes(utterance) for utterance in utterances]
+        places = [(probe, i) for probe in probes for i in range(len(probe))]
+        count = len(utterances)
 
-    async def explain(self, utterances: Sequence[Utterance], decisions: Sequence[Decision]) -> list[Explanation]:
-        """Explain decisions, off the event loop."""
-        predictor = self.predictor
-        pairs = list(zip(utterances, decisions, strict=True))
-        runs = sum(cost(utterance.text) for utterance in utterances)
-        return await self.queue.map(lambda part: [explain(u, d, predictor) for u, d in part], pairs, runs)
+        def read(row: int) -> Utterance:
+            if row < count:
+                return utterances[row]
+            probe, i = places[row - count]
+            return probe[i]
 
-    def _check(self, utterances: Sequence[Utterance]) -> None:
+        lengths = [_length(u) for u in utterances] + [length for probe in probes for length in probe.lengths()]
+        found = await self._run(request, predictor, read, lengths)
+        judged = iter(answer.decision for answer in found[count:])
+        explained = [
+            probe.explanation(answer.decision, list(islice(judged, len(probe))))
+            for probe, answer in zip(probes, found, strict=False)
+        ]
+        return found[:count], explained
+
+    async def _run(
+        self, request: Request, predictor: Predictor, read: Callable[[int], Utterance], lengths: list[int]
+    ) -> list[Answer]:
+        """Queue rows and wait for them, no longer than the client does."""
+        work = self.queue.submit(predictor, read, lengths, deadline_of(request.scope))
+        watch = asyncio.create_task(_give_up(request, work))
+        try:
+            return await work
+        except asyncio.CancelledError:
+            # The server stops, and the time in which what was under way could be finished is over.
+            raise Problem(503, "The server is stopping.", headers={"Retry-After": "1"}) from None
+        finally:
+            watch.cancel()
+
+    def _check(self, utterances: Sequence[Utterance], explain: bool) -> None:
+        if explain and len(utterances) > self.settings.max_explained:
+            raise Problem(
+                413, f"Expected at most {self.settings.max_explained} utterances in one request with explain."
+            )
         if len(utterances) > self.settings.max_rows:
             raise Problem(413, f"Expected at most {self.settings.max_rows} utterances in one request.")
         most = self.settings.max_characters
@@ -70,22 +107,40 @@ class Service:
             raise Problem(413, f"Expected at most {most} characters in one text or context.")
 
 
-def service_of(request: Request) -> Service:
-    """Dependency: the service of the app that answers."""
+async def _give_up(request: Request, work: asyncio.Future[list[Answer]]) -> None:
+    """Take work out of the queue when the client hangs up."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    if not work.done():
+        # Nobody reads the answer; the metrics count it under the status that nginx made customary.
+        work.set_exception(Problem(499, "The client has hung up."))
+
+
+def _length(utterance: Utterance) -> int:
+    return len(utterance.text) + len(utterance.context or "")
+
+
+async def service_of(request: Request) -> Service:
+    """Dependency: the service of the app that answers. Async, or it would cost a thread hop a request."""
     return request.app.state.service
 
 
 Served = Annotated[Service, Depends(service_of)]
 
 
-def create_app(settings: Settings, predictor: Predictor | None) -> FastAPI:
-    """The app over a verified predictor; with None it lives but is not ready."""
+def create_app(settings: Settings, predictor: Predictor | None, *, follow: bool = False) -> FastAPI:
+    """The app over a verified predictor; with None it lives but is not ready.
+
+    With `follow` the model that `settings.model` names is put into service whenever that is another one.
+    """
     service = Service(settings, predictor)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        beat = asyncio.create_task(service.beat(follow))
         yield
-        service.queue.close()
+        beat.cancel()
+        await asyncio.to_thread(service.queue.close)
 
     app = FastAPI(
         title="asif",
@@ -100,6 +155,7 @@ def create_app(settings: Settings, predictor: Predictor | None) -> FastAPI:
     app.add_exception_handler(Problem, problems.on_problem)
     app.add_exception_handler(HTTPException, problems.on_http_error)
     app.add_exception_handler(RequestValidationError, problems.on_invalid)
+    app.add_middleware(Deadline, seconds=settings.deadline)
     app.add_middleware(Guard, keys=settings.keys, max_body=settings.max_body, telemetry=service.telemetry)
     _add_answers(app)
     _add_operation(app)
@@ -109,31 +165,31 @@ def create_app(settings: Settings, predictor: Predictor | None) -> FastAPI:
 
 def _add_answers(app: FastAPI) -> None:
     @app.post("/v1/classify", responses=_ERRORS, tags=["answers"])
-    async def classify(body: schemas.ClassifyIn, service: Served) -> schemas.ClassifyOut:
+    async def classify(request: Request, body: schemas.ClassifyIn, service: Served) -> schemas.ClassifyOut:
         """Say of each utterance whether it is empathy, sympathy or over-identification, or abstain."""
-        most = service.settings.max_explained
-        if body.explain and len(body.utterances) > most:
-            raise Problem(413, f"Expected at most {most} utterances in one request with explain.")
+        predictor = service.predictor
         utterances = [row.utterance() for row in body.utterances]
-        found = await service.answer(utterances)
-        explained: list[Explanation | None] = [None] * len(found)
+        explained: Sequence[Explanation | None] = [None] * len(utterances)
         if body.explain:
-            explained = [*await service.explain(utterances, [decision for _, decision in found])]
-        manifest = service.predictor.model.manifest
+            found, explained = await service.explain(request, predictor, utterances)
+        else:
+            found = await service.answer(request, predictor, utterances)
+        service.telemetry.decisions([answer.decision for answer in found])
+        manifest = predictor.model.manifest
         results = [
-            _result(row.id, encoded, decision, why)
-            for row, (encoded, decision), why in zip(body.utterances, found, explained, strict=True)
+            _result(row.id, answer, why) for row, answer, why in zip(body.utterances, found, explained, strict=True)
         ]
         return schemas.ClassifyOut(
             model=schemas.ModelName(name=manifest.name, version=manifest.version), results=results
         )
 
     @app.post("/predict", responses=_ERRORS, tags=["answers"])
-    async def predict(body: schemas.PredictIn, service: Served) -> list[list[schemas.LabelScore]]:
+    async def predict(request: Request, body: schemas.PredictIn, service: Served) -> list[list[schemas.LabelScore]]:
         """The Inference API's text-classification task: one list of labels and scores for each input, best first."""
-        found = await service.answer(body.utterances())
+        found = await service.answer(request, service.predictor, body.utterances())
+        service.telemetry.decisions([answer.decision for answer in found])
         top = body.parameters.top_k if body.parameters else None
-        return [_ranked(decision)[:top] for _, decision in found]
+        return [_ranked(answer.decision)[:top] for answer in found]
 
     @app.get("/v1/model", responses=documented(401, 503), tags=["answers"])
     async def model(service: Served) -> schemas.ModelOut:
@@ -208,7 +264,8 @@ def _document(app: FastAPI) -> None:
     app.openapi = openapi
 
 
-def _result(row_id: str | None, encoded: Encoded, decision: Decision, why: Explanation | None) -> schemas.ResultOut:
+def _result(row_id: str | None, answer: Answer, why: Explanation | None) -> schemas.ResultOut:
+    decision = answer.decision
     return schemas.ResultOut(
         id=row_id,
         label=decision.label,
@@ -217,7 +274,7 @@ def _result(row_id: str | None, encoded: Encoded, decision: Decision, why: Expla
         abstained=decision.reason is not None,
         reason=decision.reason,
         prediction_set=list(decision.prediction_set),
-        truncated=encoded.truncated,
+        truncated=answer.truncated,
         clauses=why
         and [
             schemas.ClauseOut(

@@ -6,12 +6,13 @@ import sys
 from typing import Annotated
 
 import typer
-import uvicorn
 
 from asif_data.errors import AsifError
-from asif_serve.app import create_app
-from asif_serve.predictor import load_predictor
+from asif_data.model_dir import ModelDirectory, load
+from asif_serve.predictor import fastest, load_predictor
+from asif_serve.server import run
 from asif_serve.settings import Settings, read_settings
+from asif_serve.workers import Supervisor
 
 _SETTINGS = "\n\n".join(
     f"ASIF_{name.upper()}: {field.description} (default: {field.default})"
@@ -27,10 +28,14 @@ def serve(port: Annotated[int | None, typer.Option(help="Overrides ASIF_PORT.", 
     if port is not None:
         settings = settings.model_copy(update={"port": port})
     settings.check_binding()
-    predictor = load_predictor(settings.model)
-    config = uvicorn.Config(create_app(settings, predictor), log_level="warning", server_header=False)
-    what = f"{predictor.model.manifest.name} {predictor.model.manifest.version} ({predictor.form.file})"
-    _Announcing(config, what).run([_listen(settings)])
+    if settings.workers == 1:
+        predictor = load_predictor(settings.model)
+        listener = _listen(settings)
+        run(settings, predictor, listener, lambda: _announce(predictor.model, listener))
+    else:
+        model = load(settings.model)
+        listener = _listen(settings)
+        Supervisor(settings, listener).run(lambda: _announce(model, listener))
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -43,23 +48,16 @@ def _listen(settings: Settings) -> socket.socket:
         raise AsifError(f"ASIF_HOST, ASIF_PORT: expected a free address, found {where}: {error.strerror}.") from None
 
 
-class _Announcing(uvicorn.Server):
-    """Prints the address and a ready `curl` line once the port is open."""
-
-    def __init__(self, config: uvicorn.Config, what: str) -> None:
-        super().__init__(config)
-        self._what = what
-
-    async def startup(self, sockets: list | None = None) -> None:
-        await super().startup(sockets)
-        for server in self.servers:
-            host, port = server.sockets[0].getsockname()[:2]
-            address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-            key = ' -H "Authorization: Bearer $KEY"' if os.environ.get("ASIF_API_KEYS") else ""
-            body = '{"utterances": [{"text": "It sounds like you felt utterly abandoned."}]}'
-            typer.echo(f"Serving {self._what} on {address}, documentation at {address}/docs\nTry:\n")
-            typer.echo(f"  curl -s {address}/v1/classify{key} -H 'Content-Type: application/json' -d '{body}'\n")
-            sys.stdout.flush()
+def _announce(model: ModelDirectory, listener: socket.socket) -> None:
+    """Print the address and a ready `curl` line, once requests are taken."""
+    host, port = listener.getsockname()[:2]
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    key = ' -H "Authorization: Bearer $KEY"' if os.environ.get("ASIF_API_KEYS") else ""
+    body = '{"utterances": [{"text": "It sounds like you felt utterly abandoned."}]}'
+    what = f"{model.manifest.name} {model.manifest.version} ({fastest(model).file})"
+    typer.echo(f"Serving {what} on {address}, documentation at {address}/docs\nTry:\n")
+    typer.echo(f"  curl -s {address}/v1/classify{key} -H 'Content-Type: application/json' -d '{body}'\n")
+    sys.stdout.flush()
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.special import expit, logsumexp, softmax
+from scipy.special import expit, softmax
 
 from asif_data.model_dir import Calibration, ScopeCalibration
 
@@ -24,7 +24,7 @@ class Decision:
     @property
     def best(self) -> str:
         """The label with the highest score, also where the model abstains."""
-        return self.labels[int(np.argmax(self.scores))]
+        return self.labels[self.scores.index(max(self.scores))]
 
     @property
     def label(self) -> str | None:
@@ -46,7 +46,8 @@ def energy_of(logits: np.ndarray) -> np.ndarray:
     The loss pins the logit of "none of them" at zero, so before calibration sigmoid(energy) is the
     probability that some label applies.
     """
-    return np.asarray(logsumexp(np.asarray(logits, dtype=np.float64), axis=-1))
+    # scipy's logsumexp costs a hundred times as much on a single row.
+    return np.asarray(np.logaddexp.reduce(np.asarray(logits, dtype=np.float64), axis=-1))
 
 
 def in_scope_of(logits: np.ndarray, scope: ScopeCalibration) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from asif_data.encoding import Utterance
@@ -61,29 +61,59 @@ def words(text: str) -> list[Span]:
 
 def cost(text: str) -> int:
     """Model runs that explaining this text takes, beyond the answer itself."""
-    return len(clauses(text)) + len(words(text))
+    return len(Probes(Utterance(text)))
+
+
+class Probes:
+    """What the model must judge to explain an utterance: each clause by itself, then the text without each word.
+
+    Each is cut out of the text when it is asked for, so that a hundred copies of a long text are never held at once.
+    """
+
+    def __init__(self, utterance: Utterance) -> None:
+        self.clauses = clauses(utterance.text)
+        spans = words(utterance.text)
+        # A text of one word without it is nothing to read, so nothing can be said of that word.
+        self.words = [] if len(spans) == 1 else spans
+        self._text, self._context = utterance
+
+    def __len__(self) -> int:
+        return len(self.clauses) + len(self.words)
+
+    def __iter__(self) -> Iterator[Utterance]:
+        return map(self.__getitem__, range(len(self)))
+
+    def __getitem__(self, index: int) -> Utterance:
+        if index < len(self.clauses):
+            span = self.clauses[index]
+            return Utterance(self._text[span.start : span.end], self._context)
+        span = self.words[index - len(self.clauses)]
+        return Utterance(self._text[: span.start] + self._text[span.end :], self._context)
+
+    def lengths(self) -> list[int]:
+        """Characters of each, the context included."""
+        whole, context = len(self._text), len(self._context or "")
+        alone = [span.end - span.start for span in self.clauses]
+        return [context + length for length in alone + [whole] * len(self.words)]
+
+    def explanation(self, decision: Decision, judged: Sequence[Decision]) -> Explanation:
+        """Explain `decision`, given the decisions on all of these, in their order.
+
+        A word's weight is the drop in the decision's probability when the word is taken out (occlusion: Li et al.
+        2016, Understanding Neural Networks through Representation Erasure); only drops count.
+        """
+        count = len(self.clauses)
+        ranked = rank(decision, self.words, judged[count:])
+        return Explanation(
+            list(zip(self.clauses, judged[:count], strict=True)),
+            [(span, drop) for span, drop in ranked[:TOP_WORDS] if drop > 0],
+        )
 
 
 def explain(utterance: Utterance, decision: Decision, judge: Judge) -> Explanation:
-    """Explain a decision with the model itself.
-
-    A word's weight is the drop in the decision's probability when the word is taken out (occlusion: Li et al.
-    2016, Understanding Neural Networks through Representation Erasure); only drops count.
-    """
-    text = utterance.text
-    pieces, spans = clauses(text), words(text)
-    without = [text[: s.start] + text[s.end :] for s in spans]
-    # A text of one word without it is nothing to read, so nothing can be said of that word.
-    spans, without = ([], []) if len(spans) == 1 else (spans, without)
-    judged = judge(
-        [Utterance(text[p.start : p.end], utterance.context) for p in pieces]
-        + [Utterance(w, utterance.context) for w in without]
-    )
-    ranked = rank(decision, spans, judged[len(pieces) :])
-    return Explanation(
-        list(zip(pieces, judged[: len(pieces)], strict=True)),
-        [(span, drop) for span, drop in ranked[:TOP_WORDS] if drop > 0],
-    )
+    """Explain a decision with the model itself."""
+    probes = Probes(utterance)
+    return probes.explanation(decision, judge(list(probes)))
 
 
 def rank(decision: Decision, spans: Sequence[Span], judged: Sequence[Decision]) -> list[tuple[Span, float]]:

@@ -16,8 +16,10 @@ class Predictor:
     """Answers utterances with one model. Safe to call from several threads at once.
 
     Rows run one at a time: an answer then never depends on what stands beside it, and on a CPU padding
-    costs more than batching gains.
+    costs more than batching gains. `batch` is the number of rows that one call to `decide` should hold at most.
     """
+
+    batch = 1
 
     def __init__(self, model: ModelDirectory, *, form: Form | None = None, threads: int = 1) -> None:
         self.model = model

@@ -10,13 +10,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 MEDIA_TYPE = "application/problem+json"
 _FIELD = re.compile(r"(?!str$)[a-z_]+")
 
 
-# RFC 9110's names, which Python's own table has only since 3.13.
-_TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
+# RFC 9110's names, which Python's own table has only since 3.13; nginx's for a caller who did not wait.
+_TITLES = {413: "Content Too Large", 422: "Unprocessable Content", 499: "Client Closed Request"}
 
 
 def title_of(status: int) -> str:
@@ -58,10 +59,31 @@ class Problem(HTTPException):
         return JSONResponse(body.model_dump(), self.status_code, self.headers, MEDIA_TYPE)
 
 
+# What an error of this server means where its name does not say it.
+_WHEN = {
+    408: "the body was not whole in time",
+    429: "the queue is full",
+    503: "no model is ready, or part of the request could not be begun in time",
+}
+_RETRY_AFTER = {
+    "Retry-After": {
+        "description": "seconds until it is worth trying again",
+        "schema": {"type": "integer", "minimum": 1},
+    }
+}
+
+
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """What an endpoint's OpenAPI entry says of its errors."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetail"}}}
-    return {status: {"description": title_of(status), "content": content} for status in statuses}
+    return {
+        status: {
+            "description": f"{title_of(status)}: {_WHEN[status]}" if status in _WHEN else title_of(status),
+            "content": content,
+        }
+        | ({"headers": _RETRY_AFTER} if status in (429, 503) else {})
+        for status in statuses
+    }
 
 
 async def on_problem(request: Request, error: Exception) -> JSONResponse:
@@ -73,6 +95,8 @@ async def on_problem(request: Request, error: Exception) -> JSONResponse:
 async def on_http_error(request: Request, error: Exception) -> JSONResponse:
     """Exception handler for what the framework itself refuses: unknown paths and methods, bodies it cannot read."""
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for HTTPException only
+    if isinstance(error.__cause__, ClientDisconnect):
+        return Problem(499, "The client has hung up.").response()
     if error.status_code == 400:
         field = FieldProblem(field="body", message="expected JSON in UTF-8")
         return Problem(422, "The request body is not as expected; see errors.", errors=[field]).response()

@@ -19,12 +19,16 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address to listen on; without keys only loopback is allowed")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on")
     api_keys: str = Field("", description="comma-separated keys; callers send one as `Authorization: Bearer KEY`")
-    threads: int = Field(os.cpu_count() or 1, ge=1, description="inference threads")
+    workers: int = Field(1, ge=1, description="processes that answer; from 2 on, one that dies is replaced")
+    threads: int = Field(os.cpu_count() or 1, ge=1, description="inference threads, shared out among the workers")
     max_rows: int = Field(256, ge=1, description="most utterances in one request")
     max_explained: int = Field(32, ge=1, description="most utterances in one request with explain")
     max_characters: int = Field(20_000, ge=1, description="most characters in one text or context")
     max_body: int = Field(2_000_000, ge=1, description="most bytes in one request body")
-    queue_rows: int = Field(2_048, ge=1, description="most model runs waiting or under way; past it callers get 429")
+    queue_tokens: int = Field(65_536, ge=1, description="most tokens waiting or under way; past it callers get 429")
+    deadline: float = Field(
+        20, gt=0, description="seconds after which a body not whole is 408, and rows not begun are dropped with 503"
+    )
     docs: bool = Field(True, description="serve /docs and /openapi.json")
 
     @property

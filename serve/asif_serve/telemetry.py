@@ -1,13 +1,28 @@
-"""Prometheus metrics. None of them carries a word of an utterance."""
+"""Prometheus metrics. None of them carries a word of an utterance.
 
-from collections.abc import Callable, Sequence
+With several worker processes, prometheus_client keeps the numbers of each in files of the folder that
+PROMETHEUS_MULTIPROC_DIR names, and whichever worker is asked adds them up.
+"""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
+import os
+from collections import Counter as Count
+from collections.abc import Callable, Iterator, Sequence
 
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from asif_data.model_dir import Manifest, Reference
 from asif_serve.decision import Decision
+from asif_serve.drift import Window, divergence, recent
+
+_WINDOW = "asif_window"
+# Told only while they hold: a worker cannot take a sample back from its file, only set it to 0.
+_FLAGS = {"asif_model_info", "asif_model_refused"}
 
 
-class Telemetry:
+class Telemetry(Collector):
     """The metrics of one app, in a registry of its own."""
 
     def __init__(self, pending: Callable[[], float]) -> None:
@@ -25,12 +40,37 @@ class Telemetry:
         self._abstained = Counter(
             "asif_abstentions", "Utterances withheld, by reason.", ["reason"], registry=self.registry
         )
-        self._model = Info("asif_model", "The model in service.", registry=self.registry)
-        Gauge("asif_queue_rows", "Model runs waiting or under way.", registry=self.registry).set_function(pending)
+        self._swaps = Counter("asif_model_swaps", "Models put into service after the first.", registry=self.registry)
+        self._info = self._gauge("asif_model_info", "The model in service.", "livemax", "version")
+        self._refused = self._gauge(
+            "asif_model_refused",
+            "1 while the link names a model that cannot be served; the log says why.",
+            "livemax",
+            "version",
+        )
+        self._queue = self._gauge("asif_queue_tokens", "Tokens waiting or under way, about.", "livesum")
+        self._sums = self._gauge(_WINDOW, "Sums over the last answers.", "livesum", "kind", "name")
+        self._pending = pending
+        self._version: str | None = None
+        self._reference: Reference | None = None
+        self._window = Window()
 
-    def model(self, version: str) -> None:
-        """Say which model is in service."""
-        self._model.info({"version": version})
+    def _gauge(self, name: str, about: str, mode: str, *labels: str) -> Gauge:
+        return Gauge(name, about, labels, registry=self.registry, multiprocess_mode=mode)  # pyright: ignore[reportArgumentType]
+
+    def model(self, manifest: Manifest) -> None:
+        """Say which model is in service; what is compared with its reference begins anew."""
+        if self._version:
+            self._info.labels(self._version).set(0)
+            self._swaps.inc()
+        for key in self._window.sums:
+            self._sums.labels(*key).set(0)
+        self._version, self._reference, self._window = manifest.version, manifest.reference, Window()
+        self._info.labels(manifest.version).set(1)
+
+    def refused(self, version: str, so: bool) -> None:
+        """Say whether the model that the link names is refused."""
+        self._refused.labels(version).set(int(so))
 
     def request(self, path: str, status: int, seconds: float) -> None:
         """Count a request; `path` is a route's template, never what the caller sent."""
@@ -39,11 +79,56 @@ class Telemetry:
 
     def decisions(self, decisions: Sequence[Decision]) -> None:
         """Count answers."""
-        for decision in decisions:
-            self._labels.labels("none" if decision.reason == "out_of_scope" else decision.best).inc()
-            if decision.reason:
-                self._abstained.labels(decision.reason).inc()
+        labels = Count("none" if decision.reason == "out_of_scope" else decision.best for decision in decisions)
+        for label, count in labels.items():
+            self._labels.labels(label).inc(count)
+        for reason, count in Count(decision.reason for decision in decisions if decision.reason).items():
+            self._abstained.labels(reason).inc(count)
+        self._window.add(decisions)
+
+    def refresh(self) -> None:
+        """Bring up to date what is not counted as it happens, for the worker that is asked next."""
+        self._queue.set(self._pending())
+        for key, value in self._window.sums.items():
+            self._sums.labels(*key).set(value)
 
     def exposition(self) -> bytes:
-        """Prometheus text format."""
-        return generate_latest(self.registry)
+        """Prometheus text format, of all workers together."""
+        self.refresh()
+        return generate_latest(self)
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics, with what follows from the window in the place of its sums."""
+        several = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+        for family in MultiProcessCollector(None).collect() if several else self.registry.collect():
+            if family.name == _WINDOW:
+                sums = {(sample.labels["kind"], sample.labels["name"]): sample.value for sample in family.samples}
+                yield from _drift(recent(sums), self._reference)
+                continue
+            if family.name in _FLAGS:
+                family.samples = [sample for sample in family.samples if sample.value]
+            yield family
+
+
+def _drift(now: Reference | None, before: Reference | None) -> Iterator[Metric]:
+    """What the last answers look like, beside what the validation split's did when the model was made."""
+    told = [("recent", now, "about the last 1,000 answers"), ("reference", before, "the validation split's answers")]
+    for prefix, found, what in told:
+        if found is None:
+            continue
+        yield _value(f"asif_{prefix}_rows", f"How many rows {what} are.", found.rows)
+        shares = GaugeMetricFamily(f"asif_{prefix}_share", f"Share of {what}, by label or reason.", labels=["outcome"])
+        for name, share in found.outcomes.items():
+            shares.add_metric([name], share)
+        yield shares
+        yield _value(f"asif_{prefix}_confidence", f"Mean of the highest score over {what}.", found.confidence)
+        yield _value(f"asif_{prefix}_in_scope", f"Mean of in_scope over {what}.", found.in_scope)
+    if now and before:
+        about = (
+            "Jensen-Shannon divergence of recent shares from the reference's, 0 to 1; read it with asif_recent_rows."
+        )
+        yield _value("asif_drift", about, divergence(now, before))
+
+
+def _value(name: str, about: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, about, value=value)

@@ -55,16 +55,26 @@ class FakePredictor:
     closed nothing is answered; with `crash` every answer is an exception that holds the utterances.
     """
 
-    def __init__(self, path: Path, labels: tuple[str, ...] = LABELS) -> None:
+    batch = 1
+
+    def __init__(
+        self, path: Path, labels: tuple[str, ...] = LABELS, version: str = "20260101-000000", **manifest: Any
+    ) -> None:
         self.labels = labels
         self.form = Form(
             file="onnx/fake.onnx", precision="fp32", rows=1, macro_f1_loss=0, decisions_changed=0, rows_per_second=1
         )
-        manifest = Manifest(
+        self.model = ModelDirectory(path, self._manifest(version, **manifest), "a" * 64)
+        self.gate, self.busy = threading.Event(), threading.Event()
+        self.gate.set()
+        self.crash = False
+
+    def _manifest(self, version: str, **fields: Any) -> Manifest:
+        return Manifest(
             name="fake",
-            version="20260101-000000",
+            version=version,
             created=datetime(2026, 1, 1, tzinfo=UTC),
-            labels=list(labels),
+            labels=list(self.labels),
             encoding_version=1,
             max_tokens=MAX_TOKENS,
             calibration=CALIBRATION,
@@ -78,11 +88,8 @@ class FakePredictor:
             libraries={},
             git_commit=None,
             sha256=dict.fromkeys([self.form.file, CONFIG, TOKENIZER, WEIGHTS], "f" * 64),
+            **fields,
         )
-        self.model = ModelDirectory(path, manifest, "a" * 64)
-        self.gate, self.busy = threading.Event(), threading.Event()
-        self.gate.set()
-        self.crash = False
 
     def encoder(self, utterances: Sequence[Utterance]) -> list[Encoded]:
         if self.crash:
@@ -122,8 +129,8 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def make_fake(tmp_path: Path) -> Callable[..., Any]:
-    """Make a fake predictor, with other labels if wanted. Its model directory is empty."""
-    return lambda **options: FakePredictor(tmp_path, **options)
+    """Make a fake predictor, with other labels, version or fields of the manifest. Its model directory is empty."""
+    return lambda path=tmp_path, **options: FakePredictor(path, **options)
 
 
 @pytest.fixture

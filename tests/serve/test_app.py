@@ -1,4 +1,5 @@
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -322,7 +323,11 @@ def test_metrics_count_requests_answers_and_the_model(client):
     assert found["asif_abstentions_total", "uncertain"] == 1
     assert found["asif_abstentions_total", "out_of_scope"] == 1
     assert found["asif_model_info", "20260101-000000"] == 1
-    assert found["asif_queue_rows",] == 0
+    assert found["asif_queue_tokens",] == 0
+    assert found["asif_recent_share", "empathy"] == pytest.approx(2 / 6, abs=0.01)
+    assert found["asif_recent_share", "uncertain"] == pytest.approx(1 / 6, abs=0.01)
+    assert found["asif_recent_rows",] == 6
+    assert ("asif_drift",) not in found  # the fake model has no reference
 
 
 def test_the_documentation_is_served(client):
@@ -390,22 +395,27 @@ def test_more_characters_than_allowed_are_413(make_client, problem, field):
 
 @pytest.fixture
 def busy(make_client, fake):
-    """A client of a server that holds ten model runs of at most ten, until the gate opens."""
-    client = make_client(queue_rows=10, threads=1)
+    """A client of a server that holds all the rows it can, of two requests, until the gate opens."""
+    client = make_client(queue_tokens=8, threads=1)
     fake.gate.clear()
-    with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(client.post, "/v1/classify", json={"utterances": [{"text": "You"}] * 10})
-        assert fake.busy.wait(10)
+    with ThreadPoolExecutor(2) as pool:
+        body = {"utterances": [{"text": "You"}] * 10}
+        works = [pool.submit(client.post, "/v1/classify", json=body) for _ in range(2)]
+        until = time.monotonic() + 20
+        while metrics(client)["asif_queue_tokens",] < 80:
+            assert time.monotonic() < until
         yield client
         fake.gate.set()
-        assert first.result(10).status_code == 200
+        assert [work.result(20).status_code for work in works] == [200, 200]
     assert len(classify(client, *["You"] * 10)) == 10
 
 
 @pytest.mark.parametrize("count", [1, 10, 200])
-def test_a_full_queue_is_429_be_it_for_one_or_for_many(busy, problem, count):
+@pytest.mark.parametrize("explain", [False, True])
+def test_a_full_queue_is_429_be_it_for_one_or_for_many(busy, problem, count, explain):
+    count = min(count, 32) if explain else count
     answers = [
-        busy.post("/v1/classify", json={"utterances": [{"text": "You"}] * count}),
+        busy.post("/v1/classify", json={"utterances": [{"text": "You"}] * count, "explain": explain}),
         busy.post("/predict", json={"inputs": ["You"] * count}),
     ]
     for answer in answers:
@@ -415,8 +425,48 @@ def test_a_full_queue_is_429_be_it_for_one_or_for_many(busy, problem, count):
 
 def test_a_busy_server_still_says_how_it_is(busy):
     assert busy.get("/health/live").status_code == busy.get("/health/ready").status_code == 200
-    assert metrics(busy)["asif_queue_rows",] == 10
+    assert metrics(busy)["asif_queue_tokens",] == 80
     assert busy.post("/v1/classify", json={}).status_code == 422
+
+
+@pytest.mark.parametrize("explain", [False, True])
+def test_work_that_is_not_begun_in_time_is_503(make_client, fake, problem, explain):
+    client = make_client(deadline=0.2, threads=1)
+    fake.gate.clear()
+    # The first row is with the engine, which does not answer; the second is never begun.
+    answer = client.post("/v1/classify", json={"utterances": [{"text": "You"}] * 2, "explain": explain})
+    problem(answer, 503)
+    assert int(answer.headers["retry-after"]) >= 1
+    fake.gate.set()
+    assert len(classify(client, "You")) == 1
+
+
+# One model from the first row to the last
+
+
+def test_a_request_keeps_to_the_model_that_it_began_with(make_client, make_fake, fake):
+    other = make_fake(labels=("warm", "cold", "cool"), version="20270101-000000")
+    client = make_client(threads=1)
+    fake.gate.clear()
+    with ThreadPoolExecutor(2) as pool:
+        text = {"text": "You feel lost, and I am sorry."}
+        works = [
+            pool.submit(client.post, "/v1/classify", json={"utterances": [text] * 3, "explain": explain})
+            for explain in (False, True)
+        ]
+        assert fake.busy.wait(20)
+        while metrics(client)["asif_queue_tokens",] < 100:
+            time.sleep(0.01)
+        client.app.state.service.model.predictor = other
+        fake.gate.set()
+        for body in [work.result(20).json() for work in works]:
+            assert body["model"]["version"] == "20260101-000000"
+            for result in body["results"]:
+                assert list(result["scores"]) == list(LABELS)
+                assert all(list(clause["scores"]) == list(LABELS) for clause in result["clauses"] or [])
+    body = client.post("/v1/classify", json={"utterances": [{"text": "You"}], "explain": True}).json()
+    assert body["model"]["version"] == "20270101-000000"
+    assert body["results"][0]["clauses"][0]["label"] == "warm"
 
 
 # Anything at all

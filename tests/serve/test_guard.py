@@ -156,7 +156,7 @@ def test_after_a_crash_the_server_answers_on(client, fake, problem):
         problem(client.post("/predict", json={"inputs": ["You"] * 20}), 500)
     fake.crash = False
     assert client.post("/predict", json={"inputs": "You"}).status_code == 200
-    assert "asif_queue_rows 0.0" in client.get("/metrics").text
+    assert "asif_queue_tokens 0.0" in client.get("/metrics").text
 
 
 # Nothing that a caller sends is repeated
@@ -275,8 +275,10 @@ def test_what_was_sent_shows_nowhere_when_the_predictor_crashes(client, fake, pr
 
 def test_what_was_sent_shows_nowhere_when_explaining_crashes(make_fake, make_client, problem, silent):
     class Crashing(type(make_fake())):
-        def __call__(self, utterances):
-            raise RuntimeError(f"cannot explain {utterances}")
+        def encoder(self, utterances):
+            if any(u.text != "You feel, " + CANARY + ", lost." for u in utterances):
+                raise RuntimeError(f"cannot explain {utterances}")
+            return super().encoder(utterances)
 
     predictor = make_fake()
     predictor.__class__ = Crashing

@@ -25,7 +25,9 @@ def test_the_defaults_serve_the_current_model_on_this_machine_only():
         ("ASIF_MAX_EXPLAINED", "5", "max_explained", 5),
         ("ASIF_MAX_CHARACTERS", "6", "max_characters", 6),
         ("ASIF_MAX_BODY", "7", "max_body", 7),
-        ("ASIF_QUEUE_ROWS", "8", "queue_rows", 8),
+        ("ASIF_QUEUE_TOKENS", "8", "queue_tokens", 8),
+        ("ASIF_DEADLINE", "0.5", "deadline", 0.5),
+        ("ASIF_WORKERS", "2", "workers", 2),
         ("ASIF_DOCS", "false", "docs", False),
     ],
 )
@@ -55,7 +57,9 @@ def test_variables_of_others_do_not_matter(monkeypatch):
         ("ASIF_MAX_EXPLAINED", "many"),
         ("ASIF_MAX_CHARACTERS", "1.5"),
         ("ASIF_MAX_BODY", ""),
-        ("ASIF_QUEUE_ROWS", "-2"),
+        ("ASIF_QUEUE_TOKENS", "-2"),
+        ("ASIF_DEADLINE", "0"),
+        ("ASIF_WORKERS", "0"),
         ("ASIF_DOCS", "perhaps"),
     ],
 )

@@ -18,6 +18,8 @@ from asif_data import model_dir
 from asif_data.encoding import ENCODING_VERSION, InputEncoder
 from asif_data.errors import AsifError
 from asif_data.model_dir import Manifest
+from asif_serve.decision import decide
+from asif_serve.drift import reference
 from asif_train.base_model import BaseModel, locate
 from asif_train.calibrate import calibrate
 from asif_train.corpus import Corpus, read_corpus
@@ -139,6 +141,7 @@ def _build(
         calibration=calibration,
         forms=forms,
         refused_forms=refused,
+        reference=reference(decide(logits, tuple(corpus.labels), calibration)),
         base_model=base.name,
         base_model_sha256=base.sha256,
         recipe=recipe.model_dump(),
