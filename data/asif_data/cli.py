@@ -14,11 +14,11 @@ from rich.table import Table
 from asif_data.agreement import alpha
 from asif_data.checks import check_rows
 from asif_data.errors import AsifError
-from asif_data.exporting import SHAPES, export_rows, label_studio_view
+from asif_data.exporting import SHAPES, write_export
+from asif_data.files import check_writable, write_atomically
 from asif_data.importing import USUAL, Imported, Settings, import_rows
 from asif_data.label_names import LabelNames, read_table
-from asif_data.model_dir import write_atomically
-from asif_data.rows import Row, read_rows, row_files, write_rows
+from asif_data.rows import Row, placed_rows, read_rows, row_files, write_rows
 from asif_data.splits import assign_splits
 from asif_data.tools import TOOLS
 
@@ -46,11 +46,6 @@ def _read(paths: list[Path], labelled: bool = True) -> list[Row]:
     return read_rows([file for path in paths for file in row_files(path)], labelled=labelled)
 
 
-def _writable(out_file: Path, ending: str) -> None:
-    if out_file.suffix != ending or not out_file.parent.is_dir():
-        raise AsifError(f"--out: expected a {ending} file in a folder that exists, found {str(out_file)!r}.")
-
-
 def _column(role: str) -> Any:
     return typer.Option(f"--{role}", metavar="COLUMN", help=f"Column of the {role}; found by itself if it is one of {', '.join(USUAL[role])}.")  # fmt: skip
 
@@ -74,6 +69,10 @@ def import_(
     group: Annotated[str | None, _column("group")] = None,
     label: Annotated[str | None, _column("label")] = None,
     annotator: Annotated[str | None, _column("annotator")] = None,
+    voter: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Who labelled, where the files don't say; the file's name if not given."),
+    ] = None,
     label_map: Annotated[
         list[str] | None,
         typer.Option(
@@ -87,25 +86,40 @@ def import_(
     on_error: Annotated[
         OnError, typer.Option(help="With bad rows, stop with nothing written, or skip them into a file beside.")
     ] = OnError.stop,
+    withdraw: Annotated[
+        bool,
+        typer.Option(
+            "--withdraw",
+            help="The files hold all that their annotators said of their rows: take earlier votes back that are no longer there.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Bring labels from Label Studio, Prodigy, doccano, Argilla or tables into rows.
 
-    All votes are kept, the majority gives the label, a tie gives none. Importing a file again adds nothing twice.
+    All votes are kept, the majority gives the label, a tie gives none. Importing a file again adds nothing twice; who
+    changed their mind, or skips now, has one vote or none.
     """
-    _writable(out_file, ".jsonl")
+    check_writable(out_file, ".jsonl")
     given = {"text": text, "context": context, "id": id_, "group": group, "label": label, "annotator": annotator}
     settings = Settings(
         tool=tool,
         columns={role: column for role, column in given.items() if column},
         names=LabelNames(read_table(label_map or [])),
         encoding=encoding,
+        voter=voter,
     )
-    existing = read_rows([out_file], labelled=False) if out_file.exists() else []
-    found = import_rows(files, settings, existing=existing, voter=out_file.stem, skip=on_error is OnError.skip)
+    found = import_rows(
+        files,
+        settings,
+        existing=(placed.row for placed in placed_rows([out_file] if out_file.exists() else [], labelled=False)),
+        earlier=out_file.stem,
+        skip=on_error is OnError.skip,
+        withdraw=withdraw,
+    )
     if found.bad:
         bad_file = out_file.with_name(f"{out_file.name}.bad")
-        write_atomically(bad_file, "".join(json.dumps(bad, default=str) + "\n" for bad in found.bad))
+        write_atomically(bad_file, (json.dumps(bad, default=str) + "\n" for bad in found.bad))
         for bad in found.bad:
             for message in bad["errors"]:
                 err.print(f"{bad['file']}:{bad['line']}: {message}")
@@ -121,6 +135,8 @@ def _tell_import(out_file: Path, found: Imported, as_json: bool) -> None:
         "changed": found.changed,
         "unlabelled": found.unlabelled,
         "ties": found.ties,
+        "withdrawn": found.withdrawn,
+        "absent": found.absent,
         "bad": len(found.bad),
     }
     if as_json:
@@ -130,7 +146,14 @@ def _tell_import(out_file: Path, found: Imported, as_json: bool) -> None:
     if found.unlabelled:
         out.print(f"{found.unlabelled} without a label left out")
     if found.ties:
-        out.print(f"{found.ties} rows have no label, for their votes tie: one more vote settles each")
+        out.print(f"{found.ties} rows have no label, for their votes tie or are gone: one more vote settles each")
+    if found.withdrawn:
+        out.print(f"{found.withdrawn} earlier votes taken back")
+    if found.absent:
+        out.print(
+            f"{found.absent} earlier votes are by annotators of these files, on rows of these files, but not in them: kept; "
+            "--withdraw takes them back"
+        )
 
 
 @app.command()
@@ -140,12 +163,12 @@ def export(
     to: Annotated[str, typer.Option(help=f"The tool to label in: {' or '.join(SHAPES)}.")] = "label-studio",
 ) -> None:
     """Write rows for a new round of labelling, without their labels; `import` takes the answers back."""
-    _writable(out_file, ".json")
-    records = list(export_rows(_read(paths, labelled=False), to))
-    write_atomically(out_file, json.dumps(records, ensure_ascii=False, indent=1) + "\n")
-    out.print(f"{out_file}: {len(records)} rows", markup=False)
-    if to == "label-studio":
-        err.print(f"Labeling interface to paste into Label Studio (Settings, Code):\n{label_studio_view()}")
+    check_writable(out_file, ".json")
+    rows = _read(paths, labelled=False)
+    hint = write_export(out_file, rows, to)
+    out.print(f"{out_file}: {len(rows)} rows", markup=False)
+    if hint:
+        err.print(hint)
 
 
 @app.command()
@@ -173,7 +196,7 @@ def split(
     seed: Annotated[int, typer.Option(help="Seed of the shuffle.")] = 0,
 ) -> None:
     """Give each row a split: 80/10/10, by label, with groups and near-duplicates kept together."""
-    _writable(out_file, ".jsonl")
+    check_writable(out_file, ".jsonl")
     rows = _read(paths)
     names = assign_splits(rows, seed)
     write_rows(out_file, [row.model_copy(update={"split": name}) for row, name in zip(rows, names, strict=True)])

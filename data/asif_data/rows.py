@@ -136,7 +136,7 @@ def placed_rows(
             if isinstance(name := record.get("id"), str):
                 if name in ids:
                     first, at = ids[name]
-                    found = f"{_told(name, record)}, which {first}:{at} has already"
+                    found = f"{_told(name, record, marks)}, which {first}:{at} has already"
                     errors.append(RowError(path, line, "id", f"expected an id of its own, found {found}"))
                 ids.setdefault(name, (path, line))
             empty = False
@@ -198,7 +198,7 @@ def validate(
         except ValidationError as error:
             for e in error.errors():
                 column = ".".join(map(str, e["loc"])) or "row"
-                errors.append(RowError(path, line, column, _sentence(e, record)))
+                errors.append(RowError(path, line, column, _sentence(e, record, marks)))
     if labelled and record.get("label") is None:
         errors.append(RowError(path, line, "label", f"expected one of {', '.join(marks)}, found no label"))
     given = {"label": record["label"]} if isinstance(record.get("label"), str) else {}
@@ -221,7 +221,7 @@ def _measured(value: str) -> str:
     return f"a text of {len(value)} characters"
 
 
-def _told(value: str, record: Mapping[str, Any], marks: Sequence[str] = ()) -> str:
+def _told(value: str, record: Mapping[str, Any], marks: Sequence[str]) -> str:
     """A value for an error. However short, what the row has as its text or context is never repeated.
 
     Nor is anything of a row whose text is a label: its columns are swapped, so that any may hold the utterance.
@@ -251,10 +251,10 @@ def _is_unicode(value: Any) -> bool:
     return True
 
 
-def _sentence(error: Any, record: Mapping[str, Any]) -> str:
+def _sentence(error: Any, record: Mapping[str, Any], marks: Sequence[str]) -> str:
     if error["type"] != "value_error":
         return f"{error['msg'].lower()}, found {type(error['input']).__name__}"
-    found = f", found {_told(error['input'], record)}" if error["loc"] == ("split",) else ""
+    found = f", found {_told(error['input'], record, marks)}" if error["loc"] == ("split",) else ""
     return f"{error['ctx']['error']}{found}"
 
 

@@ -94,7 +94,7 @@ def test_import_writes_rows_and_adds_nothing_twice(run: Run, labelled: Path) -> 
     [row] = read_rows([out])
     assert (row.text, row.context, row.label) == ("You miss her.", "She left.", "empathy")
     before = out.read_bytes()
-    counts = {"rows": 1, "added": 0, "changed": 0, "unlabelled": 1, "ties": 0, "bad": 0}
+    counts = {"rows": 1, "added": 0, "changed": 0, "unlabelled": 1, "ties": 0, "withdrawn": 0, "absent": 0, "bad": 0}
     assert json.loads(run("import", labelled, "--out", out, "--json").out) == counts
     assert out.read_bytes() == before
 
@@ -143,7 +143,16 @@ def test_what_is_exported_and_labelled_comes_back_to_its_row(run: Run, file: Pat
         task |= {"id": number, "annotations": []}
     tasks_file.write_text(json.dumps(tasks))
     found = json.loads(run("import", tasks_file, "--out", file, "--json").out)
-    assert found == {"rows": 40, "added": 0, "changed": 1, "unlabelled": 39, "ties": 0, "bad": 0}
+    assert found == {
+        "rows": 40,
+        "added": 0,
+        "changed": 1,
+        "unlabelled": 39,
+        "ties": 0,
+        "withdrawn": 0,
+        "absent": 0,
+        "bad": 0,
+    }
     assert [len(row.votes or []) for row in read_rows([file], labelled=False)] == [3] + [2] * 39
 
 
