@@ -12,13 +12,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from asif_data.agreement import alpha
-from asif_data.checks import check_rows
+from asif_data.checks import check_against, check_rows
 from asif_data.errors import AsifError
 from asif_data.exporting import SHAPES, write_export
 from asif_data.files import check_writable, write_atomically
 from asif_data.importing import USUAL, Imported, Settings, import_rows
 from asif_data.label_names import LabelNames, read_table
-from asif_data.rows import Row, placed_rows, read_rows, row_files, write_rows
+from asif_data.labels import MARKS
+from asif_data.rows import Placed, Row, placed_rows, row_files, write_rows
 from asif_data.splits import assign_splits
 from asif_data.tools import TOOLS
 
@@ -43,7 +44,11 @@ class OnError(StrEnum):
 
 
 def _read(paths: list[Path], labelled: bool = True) -> list[Row]:
-    return read_rows([file for path in paths for file in row_files(path)], labelled=labelled)
+    return [placed.row for placed in _read_placed(paths, labelled)]
+
+
+def _read_placed(paths: list[Path], labelled: bool = True) -> list[Placed]:
+    return list(placed_rows([file for path in paths for file in row_files(path)], labelled=labelled))
 
 
 def _column(role: str) -> Any:
@@ -172,10 +177,20 @@ def export(
 
 
 @app.command()
-def check(paths: Paths, as_json: AsJson = False) -> None:
+def check(
+    paths: Paths,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="ROWS", help="A corpus whose validation and test rows these rows must not repeat."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Validate every row, then balance, near-duplicates, splits and leaks. Exit status 1 if any fails."""
-    rows = _read(paths)
-    checks = check_rows(rows)
+    placed = _read_placed(paths)
+    rows = [p.row for p in placed]
+    checks = check_rows(rows, MARKS, [p.row.id or p.place for p in placed])
+    if against:
+        checks.append(check_against(placed, _split_corpus(against)))
     if as_json:
         typer.echo(json.dumps({"rows": len(rows), "checks": [asdict(c) for c in checks]}, indent=2))
     else:
@@ -184,9 +199,19 @@ def check(paths: Paths, as_json: AsJson = False) -> None:
             table.add_row(c.name, escape(c.found), c.expected, "[green]ok[/]" if c.passed else "[red]failed[/]")
         out.print(table)
         for c in checks:
-            for pair in () if c.passed else c.rows:
-                out.print(f"{c.name}: {pair}", markup=False)
+            for line in () if c.passed else (f"to do: {c.advice}", *c.rows):
+                out.print(f"{c.name}: {line}", markup=False, soft_wrap=True)
     raise typer.Exit(0 if all(c.passed for c in checks) else 1)
+
+
+def _split_corpus(path: Path) -> list[Placed]:
+    """A corpus with the splits that training on it would use."""
+    corpus = _read_placed([path])
+    splits = assign_splits([placed.row for placed in corpus])
+    return [
+        placed._replace(row=placed.row.model_copy(update={"split": split}))
+        for placed, split in zip(corpus, splits, strict=True)
+    ]
 
 
 @app.command()
