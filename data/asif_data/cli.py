@@ -12,13 +12,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from asif_data.agreement import alpha
-from asif_data.checks import check_rows
+from asif_data.checks import check_against, check_rows
 from asif_data.errors import AsifError
-from asif_data.exporting import SHAPES, export_rows, label_studio_view
+from asif_data.exporting import SHAPES, write_export
+from asif_data.files import check_writable, write_atomically
 from asif_data.importing import USUAL, Imported, Settings, import_rows
 from asif_data.label_names import LabelNames, read_table
-from asif_data.model_dir import write_atomically
-from asif_data.rows import Row, read_rows, row_files, write_rows
+from asif_data.labels import MARKS
+from asif_data.rows import Placed, Row, placed_rows, row_files, write_rows
 from asif_data.splits import assign_splits
 from asif_data.tools import TOOLS
 
@@ -43,12 +44,11 @@ class OnError(StrEnum):
 
 
 def _read(paths: list[Path], labelled: bool = True) -> list[Row]:
-    return read_rows([file for path in paths for file in row_files(path)], labelled=labelled)
+    return [placed.row for placed in _read_placed(paths, labelled)]
 
 
-def _writable(out_file: Path, ending: str) -> None:
-    if out_file.suffix != ending or not out_file.parent.is_dir():
-        raise AsifError(f"--out: expected a {ending} file in a folder that exists, found {str(out_file)!r}.")
+def _read_placed(paths: list[Path], labelled: bool = True) -> list[Placed]:
+    return list(placed_rows([file for path in paths for file in row_files(path)], labelled=labelled))
 
 
 def _column(role: str) -> Any:
@@ -74,6 +74,10 @@ def import_(
     group: Annotated[str | None, _column("group")] = None,
     label: Annotated[str | None, _column("label")] = None,
     annotator: Annotated[str | None, _column("annotator")] = None,
+    voter: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Who labelled, where the files don't say; the file's name if not given."),
+    ] = None,
     label_map: Annotated[
         list[str] | None,
         typer.Option(
@@ -87,25 +91,40 @@ def import_(
     on_error: Annotated[
         OnError, typer.Option(help="With bad rows, stop with nothing written, or skip them into a file beside.")
     ] = OnError.stop,
+    withdraw: Annotated[
+        bool,
+        typer.Option(
+            "--withdraw",
+            help="The files hold all that their annotators said of their rows: take earlier votes back that are no longer there.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Bring labels from Label Studio, Prodigy, doccano, Argilla or tables into rows.
 
-    All votes are kept, the majority gives the label, a tie gives none. Importing a file again adds nothing twice.
+    All votes are kept, the majority gives the label, a tie gives none. Importing a file again adds nothing twice; who
+    changed their mind, or skips now, has one vote or none.
     """
-    _writable(out_file, ".jsonl")
+    check_writable(out_file, ".jsonl")
     given = {"text": text, "context": context, "id": id_, "group": group, "label": label, "annotator": annotator}
     settings = Settings(
         tool=tool,
         columns={role: column for role, column in given.items() if column},
         names=LabelNames(read_table(label_map or [])),
         encoding=encoding,
+        voter=voter,
     )
-    existing = read_rows([out_file], labelled=False) if out_file.exists() else []
-    found = import_rows(files, settings, existing=existing, voter=out_file.stem, skip=on_error is OnError.skip)
+    found = import_rows(
+        files,
+        settings,
+        existing=(placed.row for placed in placed_rows([out_file] if out_file.exists() else [], labelled=False)),
+        earlier=out_file.stem,
+        skip=on_error is OnError.skip,
+        withdraw=withdraw,
+    )
     if found.bad:
         bad_file = out_file.with_name(f"{out_file.name}.bad")
-        write_atomically(bad_file, "".join(json.dumps(bad, default=str) + "\n" for bad in found.bad))
+        write_atomically(bad_file, (json.dumps(bad, default=str) + "\n" for bad in found.bad))
         for bad in found.bad:
             for message in bad["errors"]:
                 err.print(f"{bad['file']}:{bad['line']}: {message}")
@@ -121,6 +140,8 @@ def _tell_import(out_file: Path, found: Imported, as_json: bool) -> None:
         "changed": found.changed,
         "unlabelled": found.unlabelled,
         "ties": found.ties,
+        "withdrawn": found.withdrawn,
+        "absent": found.absent,
         "bad": len(found.bad),
     }
     if as_json:
@@ -130,7 +151,14 @@ def _tell_import(out_file: Path, found: Imported, as_json: bool) -> None:
     if found.unlabelled:
         out.print(f"{found.unlabelled} without a label left out")
     if found.ties:
-        out.print(f"{found.ties} rows have no label, for their votes tie: one more vote settles each")
+        out.print(f"{found.ties} rows have no label, for their votes tie or are gone: one more vote settles each")
+    if found.withdrawn:
+        out.print(f"{found.withdrawn} earlier votes taken back")
+    if found.absent:
+        out.print(
+            f"{found.absent} earlier votes are by annotators of these files, on rows of these files, but not in them: kept; "
+            "--withdraw takes them back"
+        )
 
 
 @app.command()
@@ -140,19 +168,29 @@ def export(
     to: Annotated[str, typer.Option(help=f"The tool to label in: {' or '.join(SHAPES)}.")] = "label-studio",
 ) -> None:
     """Write rows for a new round of labelling, without their labels; `import` takes the answers back."""
-    _writable(out_file, ".json")
-    records = list(export_rows(_read(paths, labelled=False), to))
-    write_atomically(out_file, json.dumps(records, ensure_ascii=False, indent=1) + "\n")
-    out.print(f"{out_file}: {len(records)} rows", markup=False)
-    if to == "label-studio":
-        err.print(f"Labeling interface to paste into Label Studio (Settings, Code):\n{label_studio_view()}")
+    check_writable(out_file, ".json")
+    rows = _read(paths, labelled=False)
+    hint = write_export(out_file, rows, to)
+    out.print(f"{out_file}: {len(rows)} rows", markup=False)
+    if hint:
+        err.print(hint)
 
 
 @app.command()
-def check(paths: Paths, as_json: AsJson = False) -> None:
+def check(
+    paths: Paths,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="ROWS", help="A corpus whose validation and test rows these rows must not repeat."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Validate every row, then balance, near-duplicates, splits and leaks. Exit status 1 if any fails."""
-    rows = _read(paths)
-    checks = check_rows(rows)
+    placed = _read_placed(paths)
+    rows = [p.row for p in placed]
+    checks = check_rows(rows, MARKS, [p.row.id or p.place for p in placed])
+    if against:
+        checks.append(check_against(placed, _split_corpus(against)))
     if as_json:
         typer.echo(json.dumps({"rows": len(rows), "checks": [asdict(c) for c in checks]}, indent=2))
     else:
@@ -161,9 +199,19 @@ def check(paths: Paths, as_json: AsJson = False) -> None:
             table.add_row(c.name, escape(c.found), c.expected, "[green]ok[/]" if c.passed else "[red]failed[/]")
         out.print(table)
         for c in checks:
-            for pair in () if c.passed else c.rows:
-                out.print(f"{c.name}: {pair}", markup=False)
+            for line in () if c.passed else (f"to do: {c.advice}", *c.rows):
+                out.print(f"{c.name}: {line}", markup=False, soft_wrap=True)
     raise typer.Exit(0 if all(c.passed for c in checks) else 1)
+
+
+def _split_corpus(path: Path) -> list[Placed]:
+    """A corpus with the splits that training on it would use."""
+    corpus = _read_placed([path])
+    splits = assign_splits([placed.row for placed in corpus])
+    return [
+        placed._replace(row=placed.row.model_copy(update={"split": split}))
+        for placed, split in zip(corpus, splits, strict=True)
+    ]
 
 
 @app.command()
@@ -173,7 +221,7 @@ def split(
     seed: Annotated[int, typer.Option(help="Seed of the shuffle.")] = 0,
 ) -> None:
     """Give each row a split: 80/10/10, by label, with groups and near-duplicates kept together."""
-    _writable(out_file, ".jsonl")
+    check_writable(out_file, ".jsonl")
     rows = _read(paths)
     names = assign_splits(rows, seed)
     write_rows(out_file, [row.model_copy(update={"split": name}) for row, name in zip(rows, names, strict=True)])

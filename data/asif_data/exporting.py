@@ -1,10 +1,13 @@
 """Rows for a new round of labelling, in the shapes that annotation tools take in."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from asif_data.errors import AsifError
+from asif_data.files import write_atomically
 from asif_data.ids import ContentIds
 from asif_data.labels import MARKS
 from asif_data.rows import Row
@@ -37,6 +40,14 @@ def export_rows(rows: Iterable[Row], shape: str) -> Iterator[dict[str, Any]]:
     ids = ContentIds()
     for row in rows:
         yield SHAPES[shape](row.id or ids.of(row.text, row.context, row.group), row)
+
+
+def write_export(path: Path, rows: Iterable[Row], shape: str, labels: Sequence[str] = MARKS) -> str | None:
+    """Write rows to a JSON file in the shape of a tool; what is left for the user to do in the tool, if anything."""
+    write_atomically(path, json.dumps(list(export_rows(rows, shape)), ensure_ascii=False, indent=1) + "\n")
+    if shape != "label-studio":
+        return None
+    return f"Labeling interface to paste into Label Studio (Settings, Code):\n{label_studio_view(labels)}"
 
 
 def label_studio_view(labels: Sequence[str] = MARKS) -> str:

@@ -1,7 +1,8 @@
 """Labels out of other tools: records become rows, votes on one utterance meet in one row, nothing is added twice."""
 
 import json
-from collections import Counter
+import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,8 +12,10 @@ import pyarrow
 import pyarrow.ipc
 
 from asif_data.errors import AsifError
-from asif_data.ids import ContentIds, same_words
+from asif_data.ids import ContentIds
 from asif_data.label_names import LabelNames, plain
+from asif_data.merging import Merge
+from asif_data.packed import PackedRows
 from asif_data.rows import (
     READERS,
     SPLITS,
@@ -20,12 +23,13 @@ from asif_data.rows import (
     Reader,
     Row,
     RowError,
-    Vote,
     broken_json,
     from_batches,
+    lost_after,
     quoted,
     records,
     row_files,
+    told_columns,
     validate,
 )
 from asif_data.tools import TOOLS, Answer, Item, recognise, ticked
@@ -44,13 +48,15 @@ USUAL = {
 @dataclass(frozen=True)
 class Settings:
     """How files are read: the tool that wrote them (a key of `TOOLS`), columns by role (a key of `USUAL`) where their
-    names are not the usual ones, label names, and the encoding. What is not said is recognised.
+    names are not the usual ones, label names, the encoding, and who labelled where the tool names nobody (`voter`; the
+    file's name if None). What is not said is recognised.
     """
 
     tool: str | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     names: LabelNames = field(default_factory=LabelNames)
     encoding: str | None = None
+    voter: str | None = None
 
     def __post_init__(self) -> None:
         if self.tool is not None and self.tool not in TOOLS:
@@ -67,14 +73,18 @@ class Settings:
 class Imported:
     """What an import gave: all rows, those that were there before first, and how many are new, changed or left out.
 
-    `bad` holds a record for each bad row that was skipped: file, line, its errors, and the row as it stood.
+    `ties` counts rows without a label, `withdrawn` votes taken back, `absent` earlier votes that the files should hold
+    and do not (see `import_rows`). `bad` holds a record for each bad row that was skipped: file, line, its errors, and
+    the row as it stood.
     """
 
-    rows: list[Row]
+    rows: PackedRows
     added: int = 0
     changed: int = 0
     unlabelled: int = 0
     ties: int = 0
+    withdrawn: int = 0
+    absent: int = 0
     bad: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -82,24 +92,28 @@ def import_rows(
     paths: Iterable[str | Path],
     settings: Settings | None = None,
     *,
-    existing: Sequence[Row] = (),
-    voter: str = "earlier",
+    existing: Iterable[Row] = (),
+    earlier: str = "earlier",
     skip: bool = False,
+    withdraw: bool = False,
 ) -> Imported:
     """Read what annotation tools exported, and merge it into the `existing` rows.
 
     Rows are the same where their ids are; a row without one gets an id fixed by its words. Every answer becomes a
-    vote of its annotator, who is named by the file where it names none; `voter` is the annotator of existing rows that
-    have a label but no votes. A vote given in an earlier import is replaced by the same annotator's new one. The
-    majority gives the label; a tie gives none. Rows whose votes differ are `contested`. What nobody labelled is
-    left out.
+    vote of its annotator; `earlier` is the annotator of existing rows that have a label but no votes. The majority
+    gives the label; a tie gives none. Rows whose votes differ are `contested`. What nobody labelled is left out.
+
+    The newest word of an annotator on a row counts: a vote replaces their earlier one, and to skip, discard or answer
+    with a name that stands for no label takes it back. A vote may also be missing: its annotator is in the files and so
+    is the row, but no longer with an answer of theirs. It may have been deleted there, or given elsewhere, so that it
+    stays unless `withdraw` says that the files hold all that their annotators said of their rows.
 
     Raises BadRows that names all bad rows of all files, unless `skip`; AsifError for a file that cannot be read.
     """
     settings = settings or Settings()
     errors: list[RowError] = []
     found: dict[tuple[Path, int], dict[str, Any]] = {}
-    merge = _Merge(existing, voter)
+    merge = Merge(existing, earlier)
     unlabelled = 0
     for path in map(Path, paths):
         ids = ContentIds()
@@ -107,20 +121,22 @@ def import_rows(
             for line, record, item in _items(file, settings, errors):
                 found[file, line] = record
                 count = len(errors)
-                row = _row(file, line, item, settings, _voter(path, file), errors)
+                voter = settings.voter or _voter(path, file)
+                row, silent = _row(file, line, item, settings, voter, errors)
                 if row is not None:
-                    merge.add(file, line, row, ids, errors)
-                elif count == len(errors):
-                    unlabelled += 1
+                    merge.add(file, line, row, silent, ids, errors)
                 if count == len(errors):
+                    unlabelled += not (row and row.votes)
                     del found[file, line]
     if errors and not skip:
         raise BadRows(errors)
-    rows = list(merge.rows.values())
-    if not rows:
+    if not len(merge.rows):
         raise AsifError(f"expected at least one labelled row, found none and {unlabelled} without a label.")
-    ties = sum(row.label is None for row in rows)
-    return Imported(rows, merge.added, len(merge.changed), unlabelled, ties, _bad(errors, found))
+    withdrawn, absent = merge.withdraw(withdraw)
+    ties = sum(row.label is None for row in merge.rows)
+    return Imported(
+        merge.rows, merge.added, len(merge.changed), unlabelled, ties, withdrawn, absent, _bad(errors, found)
+    )
 
 
 def _bad(errors: list[RowError], found: dict[tuple[Path, int], dict[str, Any]]) -> list[dict[str, Any]]:
@@ -139,19 +155,50 @@ def _bad(errors: list[RowError], found: dict[tuple[Path, int], dict[str, Any]]) 
 def _json(path: Path, errors: list[RowError], encoding: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """The records of a JSON list, by number. A file of one record a line under this ending is read as JSONL."""
     text = path.read_text(encoding=encoding)
+    number = 0
     try:
-        values = json.loads(text)
+        for number, value in enumerate(_values(text), 1):
+            if isinstance(value, dict):
+                yield number, value
+            else:
+                errors.append(RowError(path, number, "row", f"expected a JSON object, found {type(value).__name__}"))
     except (ValueError, RecursionError) as error:
         if text.lstrip().startswith("{"):
             yield from READERS[".jsonl"](path, errors, encoding)
-        else:
-            errors.append(RowError(path, getattr(error, "lineno", 1), "row", broken_json(error)))
+            return
+        where = f" at line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
+        message = f"{broken_json(error)}{where}; {lost_after(number)}"
+        errors.append(RowError(path, number + 1, "row", message))
+
+
+_SPACE = re.compile(r"[ \t\n\r]*")
+
+
+def _values(text: str) -> Iterator[Any]:
+    """The values of a JSON list one at a time, or the one value of other JSON. Raises as json.loads, where it breaks."""
+    at = _after_space(text, 0)
+    if not text.startswith("[", at):
+        yield json.loads(text)
         return
-    for number, value in enumerate(values if isinstance(values, list) else [values], 1):
-        if isinstance(value, dict):
-            yield number, value
-        else:
-            errors.append(RowError(path, number, "row", f"expected a JSON object, found {type(value).__name__}"))
+    decoder = json.JSONDecoder()
+    at = _after_space(text, at + 1)
+    if not text.startswith("]", at):
+        while True:
+            value, at = decoder.raw_decode(text, at)
+            yield value
+            at = _after_space(text, at)
+            if not text.startswith(",", at):
+                break
+            at = _after_space(text, at + 1)
+    if not text.startswith("]", at):
+        raise json.JSONDecodeError("Expecting ',' delimiter", text, at)
+    if (end := _after_space(text, at + 1)) < len(text):
+        raise json.JSONDecodeError("Extra data", text, end)
+
+
+def _after_space(text: str, at: int) -> int:
+    found = _SPACE.match(text, at)
+    return found.end() if found else at
 
 
 def _arrow(path: Path, errors: list[RowError], encoding: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -199,7 +246,7 @@ def _items(file: Path, settings: Settings, errors: list[RowError]) -> Iterator[t
         yield line, record, item
     for role in lacking or ():
         wanted = settings.columns.get(role) or " or ".join(USUAL[role][:3])
-        there = ", ".join(map(quoted, columns)) or "none"
+        there = told_columns(columns)
         raise AsifError(f"{file}: {role}: expected the column {wanted}, found {there}; say which with --{role}.")
 
 
@@ -230,22 +277,28 @@ def _cell(value: Any) -> str | None:
 # Rows
 
 
-def _row(file: Path, line: int, item: Item, settings: Settings, voter: str, errors: list[RowError]) -> Row | None:
-    """The row that an item holds, with its votes; None if nobody labelled it, or if it is bad."""
+def _row(
+    file: Path, line: int, item: Item, settings: Settings, voter: str, errors: list[RowError]
+) -> tuple[Row | None, dict[str, bool]]:
+    """The row that an item holds, with its votes, and who gave none: True for those who say so.
+
+    None for a bad row. What nobody labelled need not be a good one.
+    """
     before = len(errors)
     columns = _columns(item.fields, settings.columns)
     cells = {role: item.fields[column] for role, column in columns.items()}
     values = {column: value for column, value in item.fields.items() if column not in columns.values()}
     label = None
+    silent = {annotator or voter: True for annotator in item.skipped}
     if item.answers is None and isinstance(given := values.get("votes"), list) and given:
         places = [f"votes.{n}.label" for n in range(len(given))]
         votes = [_mapped(vote, settings.names) for vote in given]
         label = next(iter(ticked(cells.get("label"))), None)
     else:
         answers = _answers(file, line, item, columns, settings.columns, errors)
-        votes, places = _votes(file, line, answers, settings.names, voter, errors)
-    if not votes or len(errors) > before:
-        return None
+        votes, places = _votes(file, line, answers, settings.names, voter, silent, errors)
+    if len(errors) > before:
+        return None, silent
     values |= {
         "text": "" if cells.get("text") is None else cells["text"],
         "context": None if cells.get("context") == "" else cells.get("context"),
@@ -255,8 +308,8 @@ def _row(file: Path, line: int, item: Item, settings: Settings, voter: str, erro
         "votes": votes,
     }
     row = validate(file, line, values, settings.names.marks, False, errors)
-    errors[before:] = [_told(error, columns, places) for error in errors[before:]]
-    return row
+    errors[before:] = [_told(error, columns, places) for error in errors[before:]] if votes else []
+    return row, silent
 
 
 def _told(error: RowError, columns: Mapping[str, str], places: Sequence[str]) -> RowError:
@@ -290,9 +343,15 @@ def _answers(
 
 
 def _votes(
-    file: Path, line: int, answers: Sequence[Answer], table: LabelNames, voter: str, errors: list[RowError]
+    file: Path,
+    line: int,
+    answers: Sequence[Answer],
+    table: LabelNames,
+    voter: str,
+    silent: dict[str, bool],
+    errors: list[RowError],
 ) -> tuple[list[dict[str, str]], list[str]]:
-    """The votes in the answers, and the place of each."""
+    """The votes in the answers, and the place of each. Who gave none is added to `silent`."""
     votes: list[dict[str, str]] = []
     places: list[str] = []
     for answer in answers:
@@ -300,83 +359,8 @@ def _votes(
         if len(labels) > 1:
             errors.append(RowError(file, line, answer.place, f"expected one label, found {len(labels)}"))
         elif labels:
-            votes.append({"annotator": answer.annotator or voter, "label": labels[0]})
+            votes.append({"annotator": sys.intern(answer.annotator or voter), "label": labels[0]})
             places.append(answer.place)
+        else:
+            silent.setdefault(answer.annotator or voter, bool(answer.names))
     return votes, places
-
-
-def _verdict(votes: Sequence[Vote]) -> dict[str, Any]:
-    """The majority's label, or none for a tie, and whether the votes differ."""
-    counts = Counter(vote.label for vote in votes).most_common(2)
-    tie = len(counts) > 1 and counts[0][1] == counts[1][1]
-    return {"label": None if tie else counts[0][0], "contested": len(counts) > 1}
-
-
-# Merging
-
-
-class _Merge:
-    """Rows by id, those there before first, and what this import has added to them."""
-
-    def __init__(self, existing: Sequence[Row], voter: str) -> None:
-        ids = ContentIds()
-        self.rows: dict[str, Row] = {}
-        for row in existing:
-            name = row.id or ids.of(row.text, row.context, row.group)
-            self.rows[name] = row.model_copy(update={"id": name})
-        self.voter = voter
-        self.added = 0
-        self.changed: set[str] = set()
-        self._old = set(self.rows)
-        self._voted: dict[tuple[str, str], tuple[str, str]] = {}
-
-    def add(self, path: Path, line: int, row: Row, ids: ContentIds, errors: list[RowError]) -> None:
-        """Merge a row that has votes, or say why it contradicts what was read before."""
-        votes = {vote.annotator: vote for vote in row.votes or []}
-        name = row.id or ids.of(row.text, row.context, row.group, next(iter(votes)))
-        known = self.rows.get(name)
-        place = f"{path}:{line}"
-        if problems := [*self._other_words(name, row), *self._other_votes(name, row, votes, place)]:
-            errors += [RowError(path, line, column, message) for column, message in problems]
-            return
-        for annotator, vote in votes.items():
-            self._voted.setdefault((name, annotator), (vote.label, place))
-        if known is None:
-            verdict = _verdict(list(votes.values())) | ({"label": row.label} if row.label else {})
-            self.rows[name] = row.model_copy(update={"id": name, "votes": list(votes.values()), **verdict})
-            self.added += 1
-            return
-        self.rows[name] = self._merged(known, row, votes)
-        if name in self._old and self.rows[name] != known:
-            self.changed.add(name)
-
-    def _other_words(self, name: str, row: Row) -> Iterator[tuple[str, str]]:
-        known = self.rows.get(name)
-        for column in ("text", "context") if known else ():
-            before, now = same_words(getattr(known, column)), same_words(getattr(row, column))
-            if before and now and before != now:
-                message = f"expected the {column} that this id stood for before, found another; say which column identifies a row with --id"
-                yield column, message
-
-    def _other_votes(self, name: str, row: Row, votes: Mapping[str, Vote], place: str) -> Iterator[tuple[str, str]]:
-        for vote in row.votes or []:
-            label, where = self._voted.get((name, vote.annotator), (votes[vote.annotator].label, place))
-            if label != vote.label:
-                yield (
-                    "label",
-                    f"expected one label by one annotator, found {vote.label!r} here and {label!r} at {where}",
-                )
-
-    def _merged(self, known: Row, row: Row, votes: dict[str, Vote]) -> Row:
-        unnamed = [Vote(annotator=self.voter, label=known.label)] if known.label else []
-        before = {vote.annotator: vote for vote in known.votes or unnamed}
-        kept = ("label", "votes", "contested")
-        update = {
-            key: value
-            for key, value in row.model_dump().items()
-            if key not in kept and value is not None and getattr(known, key, None) is None
-        }
-        if before | votes != before:
-            together = list((before | votes).values())
-            update |= {"votes": together, **_verdict(together)}
-        return known.model_copy(update=update)

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from asif_data.encoding import ENCODING_VERSION
 from asif_data.errors import AsifError
+from asif_data.files import write_atomically
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
@@ -168,16 +169,6 @@ def hash_files(directory: Path) -> dict[str, str]:
 def _comes_later(name: str) -> bool:
     """Whether a file may lie in a model directory without standing in the manifest."""
     return name in _LATER or name.startswith((f"{FIGURES}/", "."))
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the old one or the new one whole, also after a power cut."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
 
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:

@@ -8,18 +8,21 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import pyarrow.parquet
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from asif_data.errors import AsifError
+from asif_data.files import write_atomically
+from asif_data.ids import same_words
 from asif_data.labels import MARKS
 
 SPLITS = ("train", "validation", "test")
 MAX_CHARACTERS = 20_000
 FORMATS = (".jsonl", ".csv", ".tsv", ".parquet")
 _TELLABLE = 32
+_STOPS = set('.,;:!?…"“”')
 _BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
@@ -68,7 +71,7 @@ class Row(BaseModel):
     @classmethod
     def _known_split(cls, value: str | None) -> str | None:
         if value is not None and value not in SPLITS:
-            raise ValueError(f"expected one of {', '.join(SPLITS)}, found {quoted(value)}")
+            raise ValueError(f"expected one of {', '.join(SPLITS)}")
         return value
 
 
@@ -94,6 +97,19 @@ class BadRows(AsifError):
         super().__init__("\n".join([*map(str, errors), f"{len(errors)} {noun} in the rows; nothing was used."]))
 
 
+class Placed(NamedTuple):
+    """A row and where it stands; `line` as in RowError."""
+
+    row: Row
+    path: Path
+    line: int
+
+    @property
+    def place(self) -> str:
+        """File and line, as in errors."""
+        return f"{self.path}:{self.line}"
+
+
 def read_rows(paths: Iterable[str | Path], *, marks: Sequence[str] = MARKS, labelled: bool = True) -> list[Row]:
     """Read and validate rows from JSONL, CSV, TSV or Parquet files.
 
@@ -101,40 +117,45 @@ def read_rows(paths: Iterable[str | Path], *, marks: Sequence[str] = MARKS, labe
     Raises BadRows that names all bad rows of all files, and AsifError for a file that cannot be
     read as rows at all.
     """
-    rows: list[Row] = []
+    return [placed.row for placed in placed_rows(paths, marks=marks, labelled=labelled)]
+
+
+def placed_rows(
+    paths: Iterable[str | Path], *, marks: Sequence[str] = MARKS, labelled: bool = True
+) -> Iterator[Placed]:
+    """The rows of files one at a time, each with its place; as `read_rows`, which raises before anything is used.
+
+    BadRows comes after the last row: until then, nothing that was made of the rows may leave the program.
+    """
     errors: list[RowError] = []
-    ids: dict[str, str] = {}
+    ids: dict[str, tuple[Path, int]] = {}
     for path in map(Path, paths):
-        before = len(rows) + len(errors)
+        empty = True
         for line, record in records(path, errors, READERS):
             row = validate(path, line, record, marks, labelled, errors)
             if isinstance(name := record.get("id"), str):
                 if name in ids:
-                    message = f"expected an id of its own, found {quoted(name)}, which {ids[name]} has already"
-                    errors.append(RowError(path, line, "id", message))
-                ids.setdefault(name, f"{path}:{line}")
+                    first, at = ids[name]
+                    found = f"{_told(name, record, marks)}, which {first}:{at} has already"
+                    errors.append(RowError(path, line, "id", f"expected an id of its own, found {found}"))
+                ids.setdefault(name, (path, line))
+            empty = False
             if row is not None:
-                rows.append(row)
-        if before == len(rows) + len(errors):
+                yield Placed(row, path, line)
+        if empty and not any(error.path == path for error in errors):
             raise AsifError(f"{path}: expected at least one row, found none.")
     if errors:
         raise BadRows(errors)
-    return rows
 
 
 def write_rows(path: str | Path, rows: Iterable[Row]) -> None:
-    """Write rows as JSONL through a temporary file, so that `path` is whole or untouched."""
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            for row in rows:
-                file.write(json.dumps(row.model_dump(), ensure_ascii=False, default=str) + "\n")
-        partial.replace(path)
-    except OSError as error:
-        raise AsifError(f"{path}: expected a file that can be written, found: {error.strerror or error}.") from None
-    finally:
-        partial.unlink(missing_ok=True)
+    """Write rows as JSONL; `path` is whole or untouched."""
+    write_atomically(Path(path), (row_line(row) + "\n" for row in rows))
+
+
+def row_line(row: Row) -> str:
+    """A row as one line of JSONL, without the line end."""
+    return json.dumps(row.model_dump(), ensure_ascii=False, default=str)
 
 
 def row_groups(rows: Sequence[Row]) -> list[str]:
@@ -168,36 +189,58 @@ def validate(
             )
     if "text" not in record:
         close = difflib.get_close_matches("text", [str(k) for k in record], 1, 0.5)
-        hint = f" (did you mean {quoted(close[0])} to be text?)" if close else ""
-        columns = ", ".join(quoted(str(k)) for k in record) or "none"
-        errors.append(RowError(path, line, "text", f"expected this column, found the columns {columns}{hint}"))
+        told = told_columns(record)
+        hint = f" (did you mean {close[0]!r} to be text?)" if close and repr(close[0]) in told else ""
+        errors.append(RowError(path, line, "text", f"expected this column, found {told}{hint}"))
     else:
         try:
             row = Row.model_validate(record)
         except ValidationError as error:
             for e in error.errors():
                 column = ".".join(map(str, e["loc"])) or "row"
-                errors.append(RowError(path, line, column, _sentence(e)))
-    if record.get("label") is None:
-        if labelled:
-            errors.append(RowError(path, line, "label", f"expected one of {', '.join(marks)}, found no label"))
-    elif isinstance(record["label"], str):
-        _check_mark(path, line, "label", record["label"], marks, errors)
-    for n, vote in enumerate(row.votes or [] if row else []):
-        _check_mark(path, line, f"votes.{n}.label", vote.label, marks, errors)
+                errors.append(RowError(path, line, column, _sentence(e, record, marks)))
+    if labelled and record.get("label") is None:
+        errors.append(RowError(path, line, "label", f"expected one of {', '.join(marks)}, found no label"))
+    given = {"label": record["label"]} if isinstance(record.get("label"), str) else {}
+    given |= {f"votes.{n}.label": vote.label for n, vote in enumerate(row.votes or [] if row else [])}
+    for column, value in given.items():
+        if value not in marks:
+            close = difflib.get_close_matches(value.lower(), marks, 1)
+            hint = f" (did you mean {close[0]!r}?)" if close else ""
+            message = f"expected one of {', '.join(marks)}, found {_told(value, record, marks)}{hint}"
+            errors.append(RowError(path, line, column, message))
     return row if len(errors) == found else None
-
-
-def _check_mark(path: Path, line: int, column: str, value: str, marks: Sequence[str], errors: list[RowError]) -> None:
-    if value not in marks:
-        close = difflib.get_close_matches(value.lower(), marks, 1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
-        errors.append(RowError(path, line, column, f"expected one of {', '.join(marks)}, found {quoted(value)}{hint}"))
 
 
 def quoted(value: str) -> str:
     """A short value as it is. A long one may be an utterance in the wrong column: only its length is told."""
-    return repr(value) if len(value) <= _TELLABLE and len(value.split()) <= 3 else f"a text of {len(value)} characters"
+    return repr(value) if len(value) <= _TELLABLE and len(value.split()) <= 3 else _measured(value)
+
+
+def _measured(value: str) -> str:
+    return f"a text of {len(value)} characters"
+
+
+def _told(value: str, record: Mapping[str, Any], marks: Sequence[str]) -> str:
+    """A value for an error. However short, what the row has as its text or context is never repeated.
+
+    Nor is anything of a row whose text is a label: its columns are swapped, so that any may hold the utterance.
+    """
+    said = [same_words(text) for text in (record.get("text"), record.get("context")) if isinstance(text, str)]
+    private = same_words(value) in said or record.get("text") in marks
+    return _measured(value) if private else quoted(value)
+
+
+def told_columns(names: Iterable[str], among: Iterable[str] = ()) -> str:
+    """The columns found, for an error: by name, unless a label or a number, also `among` the rest, shows that they are a row.
+
+    Names of three words and more, or with stops and commas, may be an utterance too: only their lengths are told.
+    """
+    found = [str(name) for name in names]
+    if any(name.strip().lower() in MARKS or name.strip().replace(".", "", 1).isdigit() for name in (*found, *among)):
+        return f"what seems to be a row of {len(found)} values"
+    shown = [quoted(n) if len(n.split()) < 3 and not set(n) & _STOPS else _measured(n) for n in found]
+    return f"the columns {', '.join(shown)}" if shown else "no columns"
 
 
 def _is_unicode(value: Any) -> bool:
@@ -208,10 +251,11 @@ def _is_unicode(value: Any) -> bool:
     return True
 
 
-def _sentence(error: Any) -> str:
-    if error["type"] == "value_error":
-        return str(error["ctx"]["error"])
-    return f"{error['msg'].lower()}, found {type(error['input']).__name__}"
+def _sentence(error: Any, record: Mapping[str, Any], marks: Sequence[str]) -> str:
+    if error["type"] != "value_error":
+        return f"{error['msg'].lower()}, found {type(error['input']).__name__}"
+    found = f", found {_told(error['input'], record, marks)}" if error["loc"] == ("split",) else ""
+    return f"{error['ctx']['error']}{found}"
 
 
 def records(
@@ -273,14 +317,14 @@ def _csv(path: Path, errors: list[RowError], encoding: str) -> Iterator[tuple[in
         delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(file)
         reader = csv.reader(file, delimiter=delimiter, strict=True)
         header: list[str] | None = None
+        read = 0
         while True:
             line = reader.line_num + 1
             try:
                 values = next(reader, None)
             except csv.Error as error:
-                errors.append(
-                    RowError(path, line, "row", f"expected {path.suffix[1:].upper()}, found a broken row ({error})")
-                )
+                message = f"expected {path.suffix[1:].upper()}, found a broken row ({error}); {lost_after(read)}"
+                errors.append(RowError(path, line, "row", message))
                 return
             if values is None:
                 return
@@ -291,7 +335,13 @@ def _csv(path: Path, errors: list[RowError], encoding: str) -> Iterator[tuple[in
             elif len(values) != len(header):
                 errors.append(RowError(path, line, "row", f"expected {len(header)} values, found {len(values)}"))
             else:
+                read += 1
                 yield line, _from_cells(dict(zip(header, values, strict=True)))
+
+
+def lost_after(read: int) -> str:
+    """What to say of a file that breaks after so many rows, where no next row can be told from the break."""
+    return f"the {read} rows before it can be read, what comes after it cannot"
 
 
 def _delimiter(file: TextIO) -> str:
@@ -317,7 +367,7 @@ def _from_cells(cells: dict[str, str]) -> dict[str, Any]:
 def _unrepeated(path: Path, names: list[str]) -> list[str]:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise AsifError(f"{path}: expected each column once, found {', '.join(map(quoted, twice))} more than once.")
+        raise AsifError(f"{path}: expected each column once, found {told_columns(twice, names)} more than once.")
     return names
 
 

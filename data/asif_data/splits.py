@@ -7,19 +7,30 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from asif_data.duplicates import near_duplicates
 from asif_data.errors import AsifError
-from asif_data.rows import Row
+from asif_data.rows import SPLITS, Row
 
 # A client turn this short ("Yeah.", "I guess so.") says nothing about whose conversation it is from.
 _TELLING_WORDS = 6
 # Tenths where every tenth can hold every label, else larger parts.
 _FOLDS = (10, 8, 6, 5, 4, 3)
+# So many groups of a label, one for each split, are the least.
+MIN_GROUPS_PER_LABEL = len(SPLITS)
 
 
-def linked_groups(rows: Sequence[Row]) -> list[int]:
+Pairs = Sequence[tuple[int, int]]
+
+
+def telling_turn(row: Row) -> str | None:
+    """The client's turn that a row answers, in lower case, if it says enough to tell whose conversation it is from."""
+    words = (row.context or "").lower().split()
+    return " ".join(words) if len(words) >= _TELLING_WORDS else None
+
+
+def linked_groups(rows: Sequence[Row], near: Pairs | None = None) -> list[int]:
     """A number for each row; rows with one number must share a split.
 
     Linked are rows of one `group` or one `contrast_set`, rows that answer the same telling client turn, and rows
-    whose texts are near-duplicates.
+    whose texts are near-duplicates: `near`, if these pairs are known already.
     """
     parent = list(range(len(rows)))
 
@@ -32,12 +43,11 @@ def linked_groups(rows: Sequence[Row]) -> list[int]:
     first: dict[tuple[str, str], int] = {}
     for i, row in enumerate(rows):
         keys = [(name, str(value)) for name in ("group", "contrast_set") if (value := getattr(row, name, None))]
-        context = " ".join((row.context or "").lower().split())
-        if len(context.split()) >= _TELLING_WORDS:
-            keys.append(("context", context))
+        if turn := telling_turn(row):
+            keys.append(("context", turn))
         for key in keys:
             parent[find(i)] = find(first.setdefault(key, i))
-    for i, j in near_duplicates([row.text for row in rows]):
+    for i, j in near_duplicates([row.text for row in rows]) if near is None else near:
         parent[find(j)] = find(i)
     return [find(i) for i in range(len(rows))]
 
@@ -85,9 +95,9 @@ def _side(row: int, test: set[int], validation: set[int]) -> str:
     return "test" if row in test else "validation" if row in validation else "train"
 
 
-def leaks(rows: Sequence[Row]) -> list[tuple[int, int]]:
+def leaks(rows: Sequence[Row], near: Pairs | None = None) -> list[tuple[int, int]]:
     """Pairs of rows that are linked (see `linked_groups`) but lie on two sides of the split."""
-    groups = linked_groups(rows)
+    groups = linked_groups(rows, near)
     seen: dict[int, dict[str, int]] = {}
     found = []
     for i, (row, group) in enumerate(zip(rows, groups, strict=True)):

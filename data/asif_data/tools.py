@@ -9,7 +9,7 @@ interfaces, doccano's data_export, and the exporters of argilla 1 (FeedbackDatas
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -26,12 +26,14 @@ class Item(NamedTuple):
     """One utterance as a tool tells of it.
 
     `fields` are the columns that the user gave the tool. `answers` are lists of answers by question; None where the
-    label is a column among the fields. `number` is the tool's id, for want of one among the fields.
+    label is a column among the fields. `number` is the tool's id, for want of one among the fields. `skipped` are
+    annotators who saw it and gave no answer on purpose.
     """
 
     fields: dict[str, Any]
     answers: dict[str, list[Answer]] | None = None
     number: str | None = None
+    skipped: Sequence[str | None] = ()
 
 
 def ticked(value: Any) -> list[str]:
@@ -53,17 +55,18 @@ def _label_studio(record: dict[str, Any]) -> Item:
         answers = None if record["annotation_id"] else {}  # a task that nobody annotated may have a column of labels
         return Item(_without(record, own), answers, f"label-studio-{record['id']}")
     answers = {}
+    skipped = []
     for n, annotation in enumerate(record["annotations"]):
-        if annotation.get("was_cancelled"):
-            continue
         who = annotation.get("completed_by")
         who = who.get("email", who.get("id")) if isinstance(who, dict) else who  # as in JSON-MIN and CSV
-        for m, result in enumerate(annotation["result"] or []):
-            if "choices" in (result.get("value") or {}):  # relations between regions have none
-                place = f"annotations.{n}.result.{m}"
-                answer = Answer(_text(who), ticked(result["value"]), place)
-                answers.setdefault(result["from_name"], []).append(answer)
-    return Item({**record["data"]}, answers, f"label-studio-{record['id']}")
+        results = [] if annotation.get("was_cancelled") else annotation["result"] or []
+        given = [(m, r) for m, r in enumerate(results) if "choices" in (r.get("value") or {})]  # relations have none
+        if not given:
+            skipped.append(_text(who))
+        for m, result in given:
+            answer = Answer(_text(who), ticked(result["value"]), f"annotations.{n}.result.{m}")
+            answers.setdefault(result["from_name"], []).append(answer)
+    return Item({**record["data"]}, answers, f"label-studio-{record['id']}", skipped)
 
 
 def _prodigy(record: dict[str, Any]) -> Item:
@@ -72,10 +75,12 @@ def _prodigy(record: dict[str, Any]) -> Item:
     fields = {key: value for key, value in fields.items() if not key.startswith("_")}
     who = _text(record.get("_annotator_id") or record.get("_session_id"))
     if record["answer"] != "accept":  # "reject" of a single label says what it is not, and no more
-        return Item(fields, {"label": []})
+        return Item(fields, {"label": []}, skipped=[who])
     # An option whose id is a mere number is told by its text.
     texts = {option["id"]: option["text"] for option in record.get("options") or [] if isinstance(option["id"], int)}
     chosen = [name for name in (record["accept"] if "accept" in record else [record["label"]]) if name is not None]
+    if not chosen:
+        return Item(fields, {"label": []}, skipped=[who])
     place = "accept" if "accept" in record else "label"
     return Item(fields, {"label": [Answer(who, [str(texts.get(name, name)) for name in chosen], place)]})
 
@@ -98,48 +103,59 @@ def _argilla(record: dict[str, Any]) -> Item:
     meta = record.get("metadata") or {}
     meta = json.loads(meta) if isinstance(meta, str) else meta
     number = _text(record.get("external_id") or record.get("id"))
-    if "fields" in record:
-        return Item({**meta, **record["fields"]}, _argilla_answers(record), number)
-    # The columns of a data set, as `to_datasets` writes them: version 2's, or version 1's list of structs.
     answers: dict[str, list[Answer]] = {}
-    for key, value in record.items():
-        if key.endswith(".responses"):
-            parts = (value or [], record[f"{key}.users"] or [], record[f"{key}.status"] or [])
-            answers[key.removesuffix(".responses")] = [
-                Answer(_text(who), ticked(given), key)
-                for given, who, status in zip(*parts, strict=True)
-                if status == "submitted"
-            ]
-        elif f"{key}-suggestion" in record:
-            answers[key] = [
-                Answer(_text(r["user_id"]), ticked(r["value"]), key) for r in value or [] if r["status"] == "submitted"
-            ]
+    skipped: list[str | None] = []
+    for question, who, value, status, place in _argilla_responses(record):
+        given = answers.setdefault(question, []) if question else []
+        if status == "submitted":
+            given.append(Answer(_text(who), ticked(value), place))
+        elif status == "discarded":
+            skipped.append(_text(who))
+    if "fields" in record:
+        return Item({**meta, **record["fields"]}, answers, number, skipped)
     own = {"id", "external_id", "status", "_server_id", "metadata", "vectors", *answers}
     columns = {k: v for k, v in _without(record, own).items() if not any(mark in k for mark in _ARGILLA_COLUMNS)}
-    return Item({**meta, **columns}, answers, number)
+    return Item({**meta, **columns}, answers, number, skipped)
 
 
 _ARGILLA_COLUMNS = (".responses", ".suggestion", "-suggestion")
+_Response = tuple[str | None, Any, Any, str | None, str]
 
 
-def _argilla_answers(record: dict[str, Any]) -> dict[str, list[Answer]]:
-    answers: dict[str, list[Answer]] = {}
+def _argilla_responses(record: dict[str, Any]) -> Iterator[_Response]:
+    """Question (None if the response is to none), annotator, answer, status and place of every response."""
+    if "fields" not in record:
+        return _argilla_columns(record)
     responses = record["responses"] or []
-    if isinstance(responses, list):  # version 1: by annotator
-        for n, response in enumerate(responses):
-            for question, answer in (response["values"] or {}).items() if response["status"] == "submitted" else ():
-                given = Answer(_text(response["user_id"]), ticked(answer["value"]), f"responses.{n}.values.{question}")
-                answers.setdefault(question, []).append(given)
-        return answers
-    # Version 2: by question. to_json keeps no response's status, so those of a pending record may be drafts.
-    default = None if record.get("status") == "pending" else "submitted"
+    return _argilla_1(responses) if isinstance(responses, list) else _argilla_2(responses, record.get("status"))
+
+
+def _argilla_1(responses: list[dict[str, Any]]) -> Iterator[_Response]:
+    for n, response in enumerate(responses):
+        for question, answer in (response["values"] or {None: {"value": None}}).items():
+            place = f"responses.{n}.values.{question}"
+            yield question, response["user_id"], answer["value"], response["status"], place
+
+
+def _argilla_2(responses: dict[str, Any], status: str | None) -> Iterator[_Response]:
+    # to_json keeps no response's status, so those of a pending record may be drafts.
+    default = None if status == "pending" else "submitted"
     for question, given in responses.items():
-        answers[question] = [
-            Answer(_text(r["user_id"]), ticked(r["value"]), f"responses.{question}.{n}")
-            for n, r in enumerate(given)
-            if r.get("status", default) == "submitted"
-        ]
-    return answers
+        for n, r in enumerate(given):
+            yield question, r["user_id"], r["value"], r.get("status", default), f"responses.{question}.{n}"
+
+
+def _argilla_columns(record: dict[str, Any]) -> Iterator[_Response]:
+    """Of a data set as `to_datasets` writes it: version 2's columns, or version 1's list of structs."""
+    for key, value in record.items():
+        if key.endswith(".responses"):
+            question = key.removesuffix(".responses")
+            parts = (record[f"{key}.users"] or [], value or [], record[f"{key}.status"] or [])
+            yield question, None, None, None, key  # the question is there, also if nobody answered it
+            yield from ((question, who, given, status, key) for who, given, status in zip(*parts, strict=True))
+        elif f"{key}-suggestion" in record:
+            yield key, None, None, None, key
+            yield from ((key, r["user_id"], r["value"], r["status"], key) for r in value or [])
 
 
 def _rows(record: dict[str, Any]) -> Item:

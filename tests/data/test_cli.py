@@ -94,7 +94,7 @@ def test_import_writes_rows_and_adds_nothing_twice(run: Run, labelled: Path) -> 
     [row] = read_rows([out])
     assert (row.text, row.context, row.label) == ("You miss her.", "She left.", "empathy")
     before = out.read_bytes()
-    counts = {"rows": 1, "added": 0, "changed": 0, "unlabelled": 1, "ties": 0, "bad": 0}
+    counts = {"rows": 1, "added": 0, "changed": 0, "unlabelled": 1, "ties": 0, "withdrawn": 0, "absent": 0, "bad": 0}
     assert json.loads(run("import", labelled, "--out", out, "--json").out) == counts
     assert out.read_bytes() == before
 
@@ -104,6 +104,25 @@ def test_import_tells_ties(run: Run, labelled: Path) -> None:
     other.write_text(labelled.read_text().replace("Empathy", "none"))
     ended = run("import", labelled, other, "--out", labelled.with_name("rows.jsonl"))
     assert "1 rows have no label, for their votes tie" in ended.out
+
+
+def test_import_names_who_labelled(run: Run, labelled: Path) -> None:
+    out = labelled.with_name("rows.jsonl")
+    assert run("import", labelled, "--out", out, "--voter", "Ann B.").status == 0
+    assert [vote.annotator for vote in read_rows([out])[0].votes or []] == ["Ann B."]
+
+
+def test_import_tells_of_votes_that_are_gone_and_takes_them_back_when_asked(run: Run, labelled: Path) -> None:
+    out = labelled.with_name("rows.jsonl")
+    labelled.write_text("id,text,label\n1,Hm.,none\n2,Oh.,none\n")
+    run("import", labelled, "--out", out)
+    before = out.read_bytes()
+    labelled.write_text("id,text,label\n1,Hm.,\n2,Oh.,none\n")
+    assert "1 earlier votes are by annotators of these files" in run("import", labelled, "--out", out).out
+    assert out.read_bytes() == before
+    ended = run("import", labelled, "--out", out, "--withdraw")
+    assert "1 earlier votes taken back" in ended.out
+    assert [row.label for row in read_rows([out], labelled=False)] == [None, "none"]
 
 
 def test_import_takes_columns_names_and_encoding_from_flags(run: Run, labelled: Path) -> None:
@@ -143,7 +162,16 @@ def test_what_is_exported_and_labelled_comes_back_to_its_row(run: Run, file: Pat
         task |= {"id": number, "annotations": []}
     tasks_file.write_text(json.dumps(tasks))
     found = json.loads(run("import", tasks_file, "--out", file, "--json").out)
-    assert found == {"rows": 40, "added": 0, "changed": 1, "unlabelled": 39, "ties": 0, "bad": 0}
+    assert found == {
+        "rows": 40,
+        "added": 0,
+        "changed": 1,
+        "unlabelled": 39,
+        "ties": 0,
+        "withdrawn": 0,
+        "absent": 0,
+        "bad": 0,
+    }
     assert [len(row.votes or []) for row in read_rows([file], labelled=False)] == [3] + [2] * 39
 
 
@@ -197,6 +225,44 @@ def test_check_prints_json_for_scripts(run: Run, file: Path, rows: list[Row], co
     assert checks["near-duplicates"]["passed"] == (copies == 0)
     assert checks["near-duplicates"]["rows"] == ["r3 ~ copy"] * copies
     assert ended.status == copies
+
+
+def test_check_says_in_one_line_what_to_do(run: Run, file: Path, rows: list[Row]) -> None:
+    write_rows(file, rows[5:])
+    ended = run("check", file)
+    assert ended.status == 1
+    assert "empathy 5 (3 missing)" in ended.out
+    assert "label balance: to do: label more rows: 3 of empathy\n" in ended.out
+
+
+def test_check_against_a_corpus_names_what_was_held_out_there(run: Run, file: Path, rows: list[Row]) -> None:
+    corpus = file.with_name("corpus.jsonl")
+    splits = ["test"] + ["train"] * 39
+    write_rows(corpus, [row.model_copy(update={"split": split}) for row, split in zip(rows, splits, strict=True)])
+    ended = run("check", file, "--against", corpus)
+    assert ended.status == 1
+    assert f"leaks from held-out rows: {file}:1 ~ {corpus}:1 (same text)" in ended.out
+    assert ended.out.count("(same text)") == 1
+    write_rows(file, [*rows[1:], Row(text="One more of its own kind.", label="empathy")])
+    assert run("check", file, "--against", corpus).status == 0
+
+
+def test_a_corpus_without_splits_is_held_out_as_training_would(run: Run, file: Path, rows: list[Row]) -> None:
+    found = json.loads(run("check", file, "--against", file, "--json").out)["checks"][-1]
+    assert (found["name"], found["found"], len(found["rows"])) == (
+        "leaks from held-out rows",
+        "6 of 40 rows",
+        6,
+    )  # two of the eight are backchannels
+
+
+def test_check_against_nothing_is_one_sentence(run: Run, file: Path) -> None:
+    ended = run("check", file, "--against", "gone")
+    assert (ended.status, ended.out, ended.err) == (
+        1,
+        "",
+        "gone: expected a file or folder of rows, found nothing there.\n",
+    )
 
 
 def test_a_folder_stands_for_its_files(run: Run, file: Path, rows: list[Row]) -> None:

@@ -15,9 +15,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from asif_data.errors import AsifError
-from asif_data.importing import Imported, Settings, import_rows
+from asif_data.importing import _READERS, Imported, Settings, import_rows
 from asif_data.label_names import LabelNames
-from asif_data.rows import BadRows, Row, read_rows, write_rows
+from asif_data.rows import BadRows, Row, RowError, read_rows, records, write_rows
 
 Write = Callable[[str, Any], Path]
 TEXT, CONTEXT = "You felt left out.", "They all went without me."
@@ -303,6 +303,12 @@ def test_columns_and_tool_may_be_named(write: Write) -> None:
     assert (row.text, row.context, row.id, row.label) == ("A.", "B.", "C.", "none")
 
 
+def test_who_labelled_may_be_named_where_the_files_do_not_say(write: Write) -> None:
+    weeks = [write(f"week-{n}.csv", f"id,text,label,annotator\n{n},Hm.,none,\n0,Oh.,none,bob\n") for n in (1, 2)]
+    found = import_rows(weeks, Settings(voter="ann"))
+    assert [votes(row) for row in found.rows] == [[("ann", "none")], [("bob", "none")], [("ann", "none")]]
+
+
 def test_a_folder_stands_for_its_files(write: Write, tmp_path: Path) -> None:
     write("ann.csv", "id,text,label\n1,Hm.,none\n")
     write("bob.json", [{"id": "1", "text": "Hm.", "label": "none"}])
@@ -423,7 +429,9 @@ def test_a_changed_mind_replaces_the_earlier_vote(write: Write) -> None:
 
 def test_an_earlier_label_without_votes_is_a_vote(write: Write) -> None:
     earlier = Row(text="Hm.", label="none", id="1", split="test")
-    found = import_rows([write("ann.csv", "id,text,label,group\n1,Hm.,empathy,g\n")], existing=[earlier], voter="rows")
+    found = import_rows(
+        [write("ann.csv", "id,text,label,group\n1,Hm.,empathy,g\n")], existing=[earlier], earlier="rows"
+    )
     row = only(found)
     assert (row.label, row.split, row.group, votes(row)) == (None, "test", "g", [("rows", "none"), ("ann", "empathy")])
 
@@ -459,6 +467,28 @@ def test_bad_rows_may_be_skipped_and_are_kept_beside(write: Write) -> None:
     assert found.bad[0]["errors"][0].startswith("label: expected one of ")
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "line", "why"),
+    [
+        ("a.csv", 'text,label\nHm.,none\nOh.,none\n"I see.,none\nNo.,none\n', 4, "expected CSV, found a broken row (unexpected end of data); "),
+        ("a.tsv", 'text\tlabel\nHm.\tnone\nOh.\tnone\n"No" she said\tnone\nNo.\tnone\n', 4, "expected TSV, found a broken row ('\t' expected after '\"'); "),
+        ("a.json", '[{"text": "Hm.", "label": "none"},\n{"text": "Oh.", "label": "none"},\n{"text": "CANARY, "label": "none"},\n{"text": "No.", "label": "none"}]',
+         3, "expected a JSON object, found broken JSON (Expecting ',' delimiter) at line 3; "),
+        ("a.json", '[{"text": "Hm.", "label": "none"},{"text": "Oh.", "label": "none"}', 3, "expected a JSON object, found broken JSON (Expecting ',' delimiter) at line 1; "),
+        ("a.json", '[{"text": "Hm.", "label": "none"},{"text": "Oh.", "label": "none"}] CANARY', 3, "expected a JSON object, found broken JSON (Extra data) at line 1; "),
+    ],
+)  # fmt: skip
+def test_a_break_that_hides_the_rest_tells_how_far_it_got(
+    write: Write, name: str, content: str, line: int, why: str
+) -> None:
+    message = f"{why}the 2 rows before it can be read, what comes after it cannot"
+    path = write(name, content)
+    assert problems(path) == [(line, "row", message)]
+    found = import_rows([path], skip=True)
+    assert [row.text for row in found.rows] == ["Hm.", "Oh."]
+    assert [bad["errors"] for bad in found.bad] == [[f"row: {message}"]]
+
+
 def test_one_annotators_two_labels_for_one_row_are_bad(write: Write) -> None:
     path = write("a.csv", "id,text,label\n1,Hm.,none\n1,Hm.,none\n1,Hm.,empathy\n")
     message = f"expected one label by one annotator, found 'empathy' here and 'none' at {path}:2"
@@ -478,7 +508,8 @@ def test_one_id_for_two_utterances_is_bad(write: Write, column: str) -> None:
 def test_a_missing_column_is_told_with_those_there(write: Write) -> None:
     path = write("a.csv", "said,code\nHm.,none\n")
     with pytest.raises(
-        AsifError, match=r"a\.csv: text: expected the column text or .*, found 'said', 'code'; say which with --text\."
+        AsifError,
+        match=r"a\.csv: text: expected the column text or .*, found the columns 'said', 'code'; say which with --text\.",
     ):
         import_rows([path])
     with pytest.raises(AsifError, match=r"label: expected the column label or .* say which with --label"):
@@ -502,6 +533,16 @@ def test_settings_are_checked_first(wrong: dict[str, str]) -> None:
     ("name", "content"),
     [
         ("a.csv", "CANARY said all of this,and CANARY said that too\nx,y\n"),
+        ("a.csv", "CANARY,none\nCANARY too,empathy\n"),
+        ("a.csv", "CANARY,2\nCANARY too,1\n"),
+        ("a.csv", "CANARY.,Okay.\nx,y\n"),
+        ("a.csv", "oh no CANARY,and then\nx,y\n"),
+        ("a.csv", "CANARY,CANARY,none\nx,y,z\n"),
+        ("a.csv", "text,label\nCANARY,CANARY\n"),
+        ("a.csv", "text,label\nOh  CANARY,Oh CANARY \n"),
+        ("a.csv", "text,context,label\nHm.,CANARY,CANARY\n"),
+        ("a.csv", "label,text\nCANARY,none\n"),
+        ("a.csv", "label,text,split\nnone,CANARY,CANARY\n"),
         ("a.csv", "text,label\nCANARY,CANARY was here all day\n"),
         ("a.json", "CANARY"),
         ("a.json", [task(1, annotation(7, choices("nope")), text="CANARY", context="CANARY")]),
@@ -513,6 +554,26 @@ def test_no_error_repeats_an_utterance(write: Write, name: str, content: Any) ->
     with pytest.raises(AsifError) as caught:
         import_rows([write(name, content)])
     assert "CANARY" not in str(caught.value)
+
+
+@hypothesis_settings(deadline=None, max_examples=200)
+@given(
+    st.lists(st.dictionaries(st.text(max_size=3), st.text(max_size=5) | st.none(), max_size=3), max_size=4), st.data()
+)
+def test_a_json_list_is_read_as_json_reads_it_up_to_where_it_breaks(
+    tmp_path_factory: pytest.TempPathFactory, values: list[dict[str, str | None]], data: st.DataObject
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "list.json"
+    text = json.dumps(values, indent=data.draw(st.sampled_from([None, 1])), ensure_ascii=False)
+    path.write_text(text + data.draw(st.sampled_from(["", "\n", " \n "])), newline="")
+    errors: list[RowError] = []
+    assert [value for _, value in records(path, errors, _READERS)] == values
+    assert errors == []
+    cut = data.draw(st.integers(1, len(text) - 1))
+    path.write_text(text[:cut], newline="")
+    read = [value for _, value in records(path, errors, _READERS)]
+    assert read == values[: len(read)]
+    assert [(error.line, error.column) for error in errors] == [(len(read) + 1, "row")]
 
 
 KEYS = ["text", "label", "labels", "votes", "data", "annotations", "result", "value", "choices", "fields", "responses", "answer",

@@ -27,7 +27,6 @@ from asif_data.model_dir import (
     promote,
     sha256,
     staged,
-    write_atomically,
 )
 from asif_data.model_dir import (
     promotions as read_promotions,
@@ -395,24 +394,6 @@ def test_a_version_is_never_overwritten(models: Path, tmp_path: Path) -> None:
         pytest.fail("nothing may be built")
     assert load(models / "v1").manifest.version == "v1"
     assert not (tmp_path / "stage").exists()
-
-
-def test_a_write_replaces_the_file_whole(tmp_path: Path) -> None:
-    path = tmp_path / "a.json"
-    write_atomically(path, "old")
-    with path.open() as reader:
-        write_atomically(path, "new é")
-        assert reader.read() == "old"
-    assert path.read_text(encoding="utf-8") == "new é"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
-    path = tmp_path / "a.json"
-    write_atomically(path, "old")
-    with pytest.raises(UnicodeEncodeError):
-        write_atomically(path, "half \ud800")
-    assert path.read_text() == "old"
 
 
 def test_a_file_that_the_manifest_does_not_name_is_refused(model: Path) -> None:

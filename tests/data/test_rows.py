@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from asif_data.errors import AsifError
 from asif_data.labels import MARKS
-from asif_data.rows import MAX_CHARACTERS, BadRows, Row, read_rows, row_files, write_rows
+from asif_data.rows import MAX_CHARACTERS, BadRows, Row, placed_rows, read_rows, row_files, write_rows
 
 Write = Callable[[str, str | bytes], Path]
 ROWS = [
@@ -345,6 +345,11 @@ def test_an_unknown_split_is_named(write: Write) -> None:
         lines(row(text=["CANARY"], context={"CANARY": 1})),
         lines({"utterance": "CANARY", "label": "none"}),
         lines(row(text="CANARY", context="CANARY", label="x", split="x", votes=[{"annotator": "a", "label": "x"}])),
+        lines(row(text="CANARY", label="CANARY", split="CANARY", votes=[{"annotator": "a", "label": "CANARY"}])),
+        lines(row(text="Oh. CANARY", label=" Oh.  CANARY ", context="I am CANARY", split="I am CANARY")),
+        lines(row(text="none", label="CANARY", split="CANARY")),
+        lines(row(text="CANARY", id="CANARY"), row(text="CANARY", id="CANARY")),
+        lines({"CANARY": 1, "none": 2}),
     ],
 )
 def test_no_error_repeats_an_utterance(write: Write, line: str) -> None:
@@ -482,8 +487,22 @@ def test_a_text_in_the_wrong_column_is_not_repeated(write: Write) -> None:
 
 
 def test_a_column_that_comes_twice_is_refused(write: Write) -> None:
-    with pytest.raises(AsifError, match="'text' more than once"):
+    with pytest.raises(AsifError, match="found the columns 'text' more than once"):
         read_rows([write("a.csv", "text,text,label\na,b,none\n")])
+
+
+def test_a_first_line_without_column_names_is_not_repeated(write: Write) -> None:
+    with pytest.raises(BadRows, match=r"2: text: expected this column, found what seems to be a row of 2 values\n"):
+        read_rows([write("a.csv", "Yeah.,none\nOh.,none\n")])
+    with pytest.raises(AsifError, match=r"expected each column once, found what seems to be a row of 1 values more"):
+        read_rows([write("a.csv", "Yeah.,Yeah.,none\n")])
+
+
+def test_rows_come_with_their_places(write: Write) -> None:
+    a, b = write("a.csv", 'text,label\n"Hm,\nhm.",none\nOh.,none\n'), write("b.jsonl", "\n" + lines(row()))
+    assert [placed.place for placed in placed_rows([a, b])] == [f"{a}:2", f"{a}:4", f"{b}:2"]
+    with pytest.raises(BadRows):
+        list(placed_rows([write("c.jsonl", lines(row(), row(label="no")))]))
 
 
 def test_a_broken_parquet_file_is_refused(write: Write) -> None:

@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from asif_data.errors import AsifError
+from asif_data.files import write_atomically
 from asif_data.labels import MARKS, NONE
-from asif_data.model_dir import write_atomically
 from asif_data.rows import Row
 from asif_train import figures
 from asif_train.base_model import locate

@@ -17,6 +17,7 @@ from accelerate.utils import broadcast_object_list
 from asif_data import model_dir
 from asif_data.encoding import ENCODING_VERSION, InputEncoder
 from asif_data.errors import AsifError
+from asif_data.files import write_atomically
 from asif_data.model_dir import Manifest
 from asif_serve.decision import decide
 from asif_serve.drift import reference
@@ -186,7 +187,7 @@ def _new_run(models: Path, recipe: Recipe, corpus: Corpus) -> Run:
             (runs / name).mkdir()
         except FileExistsError:
             continue
-        model_dir.write_atomically(runs / name / "run.json", json.dumps(_settings(recipe, corpus), indent=2) + "\n")
+        write_atomically(runs / name / "run.json", json.dumps(_settings(recipe, corpus), indent=2) + "\n")
         return Run(runs / name)
     raise AsifError(f"{runs}: expected room for a new run, found a thousand of this second.")
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
+from asif_data.files import write_atomically
 from asif_data.labels import NONE
-from asif_data.model_dir import CARD, FIGURES, REPORT, ModelDirectory, write_atomically
+from asif_data.model_dir import CARD, FIGURES, REPORT, ModelDirectory
 from asif_train import figures, tables
 from asif_train.card import card
 from asif_train.judged import Judged
