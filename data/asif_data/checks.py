@@ -9,7 +9,7 @@ from asif_data.artefacts import can_hold_out, client_only_macro_f1, contrast_set
 from asif_data.duplicates import near_duplicates
 from asif_data.labels import NONE
 from asif_data.rows import SPLITS, Row
-from asif_data.splits import leaks
+from asif_data.splits import Pairs, leaks
 
 MIN_ROWS_PER_LABEL = 8
 MAX_IMBALANCE = 20.0
@@ -33,11 +33,15 @@ class Check:
     rows: tuple[str, ...] = ()
 
 
-def check_rows(rows: Sequence[Row]) -> list[Check]:
-    """All checks that the rows' columns allow. A check whose columns are absent is left out."""
-    checks = [_balance(rows), _near_duplicates(rows)]
+def check_rows(rows: Sequence[Row], marks: Sequence[str] = ()) -> list[Check]:
+    """All checks that the rows' columns allow. A check whose columns are absent is left out.
+
+    Each of `marks` must occur, and none is one of them: without rows that no label applies to, nothing teaches a model to withhold.
+    """
+    alike = near_duplicates([row.text for row in rows])
+    checks = [_balance(rows, marks), _near_duplicates(rows, alike)]
     if any(row.split for row in rows):
-        checks += [_splits(rows), _leaks(rows)]
+        checks += [_splits(rows), _leaks(rows, alike)]
     if _has(rows, "register"):
         checks.append(_registers(rows))
     if any(len(members) > 1 for members in contrast_sets(rows).values()):
@@ -65,8 +69,9 @@ def _name(rows: Sequence[Row], index: int) -> str:
     return rows[index].id or f"row {index + 1}"
 
 
-def _balance(rows: Sequence[Row]) -> Check:
-    counts = Counter(row.label for row in rows if row.label)
+def _balance(rows: Sequence[Row], marks: Sequence[str]) -> Check:
+    counts = Counter(dict.fromkeys(marks, 0))
+    counts.update(row.label for row in rows if row.label)
     fewest, most = min(counts.values()), max(counts.values())
     return Check(
         "label balance",
@@ -76,11 +81,11 @@ def _balance(rows: Sequence[Row]) -> Check:
     )
 
 
-def _near_duplicates(rows: Sequence[Row]) -> Check:
+def _near_duplicates(rows: Sequence[Row], alike: Pairs) -> Check:
     """Backchannels ("Okay.") recur in any session and contrast sets differ little by design: neither counts."""
     pairs = [
         (i, j)
-        for i, j in near_duplicates([row.text for row in rows])
+        for i, j in alike
         if not _same_contrast_set(rows[i], rows[j]) and not (rows[i].label == rows[j].label == NONE and _short(rows[i]))
     ]
     share = len({j for _, j in pairs}) / len(rows)
@@ -112,8 +117,8 @@ def _splits(rows: Sequence[Row]) -> Check:
     )
 
 
-def _leaks(rows: Sequence[Row]) -> Check:
-    found = leaks(rows)
+def _leaks(rows: Sequence[Row], alike: Pairs) -> Check:
+    found = leaks(rows, alike)
     return Check(
         "leaks between splits",
         not found,

@@ -15,11 +15,14 @@ _TELLING_WORDS = 6
 _FOLDS = (10, 8, 6, 5, 4, 3)
 
 
-def linked_groups(rows: Sequence[Row]) -> list[int]:
+Pairs = Sequence[tuple[int, int]]
+
+
+def linked_groups(rows: Sequence[Row], pairs: Pairs | None = None) -> list[int]:
     """A number for each row; rows with one number must share a split.
 
     Linked are rows of one `group` or one `contrast_set`, rows that answer the same telling client turn, and rows
-    whose texts are near-duplicates.
+    whose texts are near-duplicates: `pairs`, where they are known already.
     """
     parent = list(range(len(rows)))
 
@@ -37,7 +40,7 @@ def linked_groups(rows: Sequence[Row]) -> list[int]:
             keys.append(("context", context))
         for key in keys:
             parent[find(i)] = find(first.setdefault(key, i))
-    for i, j in near_duplicates([row.text for row in rows]):
+    for i, j in near_duplicates([row.text for row in rows]) if pairs is None else pairs:
         parent[find(j)] = find(i)
     return [find(i) for i in range(len(rows))]
 
@@ -85,9 +88,9 @@ def _side(row: int, test: set[int], validation: set[int]) -> str:
     return "test" if row in test else "validation" if row in validation else "train"
 
 
-def leaks(rows: Sequence[Row]) -> list[tuple[int, int]]:
+def leaks(rows: Sequence[Row], pairs: Pairs | None = None) -> list[tuple[int, int]]:
     """Pairs of rows that are linked (see `linked_groups`) but lie on two sides of the split."""
-    groups = linked_groups(rows)
+    groups = linked_groups(rows, pairs)
     seen: dict[int, dict[str, int]] = {}
     found = []
     for i, (row, group) in enumerate(zip(rows, groups, strict=True)):
