@@ -17,6 +17,7 @@ from asif_data.errors import AsifError
 from asif_data.exporting import SHAPES, export_rows, label_studio_view
 from asif_data.importing import USUAL, Imported, Settings, import_rows
 from asif_data.label_names import LabelNames, read_table
+from asif_data.labels import LabelSet, read_labels
 from asif_data.model_dir import write_atomically
 from asif_data.rows import Row, read_rows, row_files, write_rows
 from asif_data.splits import assign_splits
@@ -32,6 +33,12 @@ out = Console()
 err = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
 
 Paths = Annotated[list[Path], typer.Argument(help="Row files (JSONL, CSV, TSV, Parquet), or folders of them.")]
+Labels = Annotated[
+    Path | None,
+    typer.Option(
+        help="Labels of your own: a YAML or JSON list of {name, codebook}. Without it, those of the codebook."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
@@ -42,8 +49,9 @@ class OnError(StrEnum):
     skip = "skip"
 
 
-def _read(paths: list[Path], labelled: bool = True) -> list[Row]:
-    return read_rows([file for path in paths for file in row_files(path)], labelled=labelled)
+def _read(paths: list[Path], labels: LabelSet, labelled: bool = True) -> list[Row]:
+    files = [file for path in paths for file in row_files(path)]
+    return read_rows(files, marks=labels.marks, labelled=labelled)
 
 
 def _writable(out_file: Path, ending: str) -> None:
@@ -81,6 +89,7 @@ def import_(
             help='Which label a name stands for ("Unsure=": none), or a JSON file of such pairs; repeatable.',
         ),
     ] = None,
+    labels: Labels = None,
     encoding: Annotated[
         str | None, typer.Option(help="Encoding of text files that are not UTF-8, such as cp1252.")
     ] = None,
@@ -94,14 +103,15 @@ def import_(
     All votes are kept, the majority gives the label, a tie gives none. Importing a file again adds nothing twice.
     """
     _writable(out_file, ".jsonl")
+    marks = read_labels(labels).marks
     given = {"text": text, "context": context, "id": id_, "group": group, "label": label, "annotator": annotator}
     settings = Settings(
         tool=tool,
         columns={role: column for role, column in given.items() if column},
-        names=LabelNames(read_table(label_map or [])),
+        names=LabelNames(read_table(label_map or []), marks),
         encoding=encoding,
     )
-    existing = read_rows([out_file], labelled=False) if out_file.exists() else []
+    existing = read_rows([out_file], marks=marks, labelled=False) if out_file.exists() else []
     found = import_rows(files, settings, existing=existing, voter=out_file.stem, skip=on_error is OnError.skip)
     if found.bad:
         bad_file = out_file.with_name(f"{out_file.name}.bad")
@@ -138,21 +148,26 @@ def export(
     paths: Paths,
     out_file: Annotated[Path, typer.Option("--out", help="JSON file to write.")],
     to: Annotated[str, typer.Option(help=f"The tool to label in: {' or '.join(SHAPES)}.")] = "label-studio",
+    labels: Labels = None,
 ) -> None:
     """Write rows for a new round of labelling, without their labels; `import` takes the answers back."""
     _writable(out_file, ".json")
-    records = list(export_rows(_read(paths, labelled=False), to))
+    label_set = read_labels(labels)
+    records = list(export_rows(_read(paths, label_set, labelled=False), to))
     write_atomically(out_file, json.dumps(records, ensure_ascii=False, indent=1) + "\n")
     out.print(f"{out_file}: {len(records)} rows", markup=False)
     if to == "label-studio":
-        err.print(f"Labeling interface to paste into Label Studio (Settings, Code):\n{label_studio_view()}")
+        err.print(
+            f"Labeling interface to paste into Label Studio (Settings, Code):\n{label_studio_view(label_set.marks)}"
+        )
 
 
 @app.command()
-def check(paths: Paths, as_json: AsJson = False) -> None:
+def check(paths: Paths, labels: Labels = None, as_json: AsJson = False) -> None:
     """Validate every row, then balance, near-duplicates, splits and leaks. Exit status 1 if any fails."""
-    rows = _read(paths)
-    checks = check_rows(rows)
+    label_set = read_labels(labels)
+    rows = _read(paths, label_set)
+    checks = check_rows(rows, label_set.marks)
     if as_json:
         typer.echo(json.dumps({"rows": len(rows), "checks": [asdict(c) for c in checks]}, indent=2))
     else:
@@ -171,10 +186,11 @@ def split(
     paths: Paths,
     out_file: Annotated[Path, typer.Option("--out", help="JSONL file to write, with `split` filled in.")],
     seed: Annotated[int, typer.Option(help="Seed of the shuffle.")] = 0,
+    labels: Labels = None,
 ) -> None:
     """Give each row a split: 80/10/10, by label, with groups and near-duplicates kept together."""
     _writable(out_file, ".jsonl")
-    rows = _read(paths)
+    rows = _read(paths, read_labels(labels))
     names = assign_splits(rows, seed)
     write_rows(out_file, [row.model_copy(update={"split": name}) for row, name in zip(rows, names, strict=True)])
     counts = ", ".join(f"{name} {names.count(name)}" for name in sorted(set(names)))
@@ -182,16 +198,16 @@ def split(
 
 
 @app.command()
-def agreement(paths: Paths, as_json: AsJson = False) -> None:
+def agreement(paths: Paths, labels: Labels = None, as_json: AsJson = False) -> None:
     """Krippendorff's alpha over the votes: overall, per label, and per border where rows have one."""
-    rows = _read(paths, labelled=False)  # a tie has votes and no label
+    rows = _read(paths, read_labels(labels), labelled=False)  # a tie has votes and no label
     voted = [row for row in rows if len(row.votes or []) > 1]
     if not voted:
         raise AsifError(f"expected rows with at least two votes, found none in {len(rows)} rows.")
-    labels = sorted({vote.label for row in voted for vote in row.votes or []})
+    names = sorted({vote.label for row in voted for vote in row.votes or []})
     borders = sorted({str(b) for row in voted if (b := getattr(row, "border", None))})
     lines = [("all", len(voted), alpha(voted))]
-    lines += [(f"label {label}", len(voted), alpha(voted, label)) for label in labels]
+    lines += [(f"label {name}", len(voted), alpha(voted, name)) for name in names]
     for border in borders:
         part = [row for row in voted if getattr(row, "border", None) == border]
         lines.append((f"border {border}", len(part), alpha(part)))

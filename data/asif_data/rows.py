@@ -191,7 +191,7 @@ def validate(
 def _check_mark(path: Path, line: int, column: str, value: str, marks: Sequence[str], errors: list[RowError]) -> None:
     if value not in marks:
         close = difflib.get_close_matches(value.lower(), marks, 1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        hint = f" (did you mean {close[0]!r}?)" if close else "; other labels are named with --labels"
         errors.append(RowError(path, line, column, f"expected one of {', '.join(marks)}, found {quoted(value)}{hint}"))
 
 
