@@ -39,7 +39,8 @@ class Check:
 def check_rows(rows: Sequence[Row], marks: Sequence[str] = (), names: Sequence[str] | None = None) -> list[Check]:
     """All checks that the rows' columns allow. A check whose columns are absent is left out.
 
-    Each of `marks` must occur. `names` are what to call the rows; their ids or numbers if None.
+    Each of `marks` must occur, and none is one of them: without rows that no label applies to, nothing teaches a model to
+    withhold. `names` are what to call the rows; their ids or numbers if None.
     """
     names = names or [row.id or f"row {number}" for number, row in enumerate(rows, 1)]
     near = near_duplicates([row.text for row in rows])

@@ -18,7 +18,7 @@ from asif_data.exporting import SHAPES, write_export
 from asif_data.files import check_writable, write_atomically
 from asif_data.importing import USUAL, Imported, Settings, import_rows
 from asif_data.label_names import LabelNames, read_table
-from asif_data.labels import MARKS
+from asif_data.labels import LabelSet, read_labels
 from asif_data.rows import Placed, Row, placed_rows, row_files, write_rows
 from asif_data.splits import assign_splits
 from asif_data.tools import TOOLS
@@ -33,6 +33,12 @@ out = Console()
 err = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
 
 Paths = Annotated[list[Path], typer.Argument(help="Row files (JSONL, CSV, TSV, Parquet), or folders of them.")]
+Labels = Annotated[
+    Path | None,
+    typer.Option(
+        help="Labels of your own: a YAML or JSON list of {name, codebook}. Without it, those of the codebook."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
@@ -43,12 +49,13 @@ class OnError(StrEnum):
     skip = "skip"
 
 
-def _read(paths: list[Path], labelled: bool = True) -> list[Row]:
-    return [placed.row for placed in _read_placed(paths, labelled)]
+def _read(paths: list[Path], labels: LabelSet, labelled: bool = True) -> list[Row]:
+    return [placed.row for placed in _read_placed(paths, labels, labelled)]
 
 
-def _read_placed(paths: list[Path], labelled: bool = True) -> list[Placed]:
-    return list(placed_rows([file for path in paths for file in row_files(path)], labelled=labelled))
+def _read_placed(paths: list[Path], labels: LabelSet, labelled: bool = True) -> list[Placed]:
+    files = [file for path in paths for file in row_files(path)]
+    return list(placed_rows(files, marks=labels.marks, labelled=labelled))
 
 
 def _column(role: str) -> Any:
@@ -85,6 +92,7 @@ def import_(
             help='Which label a name stands for ("Unsure=": none), or a JSON file of such pairs; repeatable.',
         ),
     ] = None,
+    labels: Labels = None,
     encoding: Annotated[
         str | None, typer.Option(help="Encoding of text files that are not UTF-8, such as cp1252.")
     ] = None,
@@ -106,18 +114,19 @@ def import_(
     changed their mind, or skips now, has one vote or none.
     """
     check_writable(out_file, ".jsonl")
+    marks = read_labels(labels).marks
     given = {"text": text, "context": context, "id": id_, "group": group, "label": label, "annotator": annotator}
     settings = Settings(
         tool=tool,
         columns={role: column for role, column in given.items() if column},
-        names=LabelNames(read_table(label_map or [])),
+        names=LabelNames(read_table(label_map or []), marks),
         encoding=encoding,
         voter=voter,
     )
     found = import_rows(
         files,
         settings,
-        existing=(placed.row for placed in placed_rows([out_file] if out_file.exists() else [], labelled=False)),
+        existing=(p.row for p in placed_rows([out_file] if out_file.exists() else [], marks=marks, labelled=False)),
         earlier=out_file.stem,
         skip=on_error is OnError.skip,
         withdraw=withdraw,
@@ -166,11 +175,13 @@ def export(
     paths: Paths,
     out_file: Annotated[Path, typer.Option("--out", help="JSON file to write.")],
     to: Annotated[str, typer.Option(help=f"The tool to label in: {' or '.join(SHAPES)}.")] = "label-studio",
+    labels: Labels = None,
 ) -> None:
     """Write rows for a new round of labelling, without their labels; `import` takes the answers back."""
     check_writable(out_file, ".json")
-    rows = _read(paths, labelled=False)
-    hint = write_export(out_file, rows, to)
+    label_set = read_labels(labels)
+    rows = _read(paths, label_set, labelled=False)
+    hint = write_export(out_file, rows, to, label_set.marks)
     out.print(f"{out_file}: {len(rows)} rows", markup=False)
     if hint:
         err.print(hint)
@@ -183,14 +194,16 @@ def check(
         Path | None,
         typer.Option(metavar="ROWS", help="A corpus whose validation and test rows these rows must not repeat."),
     ] = None,
+    labels: Labels = None,
     as_json: AsJson = False,
 ) -> None:
     """Validate every row, then balance, near-duplicates, splits and leaks. Exit status 1 if any fails."""
-    placed = _read_placed(paths)
+    label_set = read_labels(labels)
+    placed = _read_placed(paths, label_set)
     rows = [p.row for p in placed]
-    checks = check_rows(rows, MARKS, [p.row.id or p.place for p in placed])
+    checks = check_rows(rows, label_set.marks, [p.row.id or p.place for p in placed])
     if against:
-        checks.append(check_against(placed, _split_corpus(against)))
+        checks.append(check_against(placed, _split_corpus(against, label_set)))
     if as_json:
         typer.echo(json.dumps({"rows": len(rows), "checks": [asdict(c) for c in checks]}, indent=2))
     else:
@@ -204,9 +217,9 @@ def check(
     raise typer.Exit(0 if all(c.passed for c in checks) else 1)
 
 
-def _split_corpus(path: Path) -> list[Placed]:
+def _split_corpus(path: Path, labels: LabelSet) -> list[Placed]:
     """A corpus with the splits that training on it would use."""
-    corpus = _read_placed([path])
+    corpus = _read_placed([path], labels)
     splits = assign_splits([placed.row for placed in corpus])
     return [
         placed._replace(row=placed.row.model_copy(update={"split": split}))
@@ -219,10 +232,11 @@ def split(
     paths: Paths,
     out_file: Annotated[Path, typer.Option("--out", help="JSONL file to write, with `split` filled in.")],
     seed: Annotated[int, typer.Option(help="Seed of the shuffle.")] = 0,
+    labels: Labels = None,
 ) -> None:
     """Give each row a split: 80/10/10, by label, with groups and near-duplicates kept together."""
     check_writable(out_file, ".jsonl")
-    rows = _read(paths)
+    rows = _read(paths, read_labels(labels))
     names = assign_splits(rows, seed)
     write_rows(out_file, [row.model_copy(update={"split": name}) for row, name in zip(rows, names, strict=True)])
     counts = ", ".join(f"{name} {names.count(name)}" for name in sorted(set(names)))
@@ -230,16 +244,16 @@ def split(
 
 
 @app.command()
-def agreement(paths: Paths, as_json: AsJson = False) -> None:
+def agreement(paths: Paths, labels: Labels = None, as_json: AsJson = False) -> None:
     """Krippendorff's alpha over the votes: overall, per label, and per border where rows have one."""
-    rows = _read(paths, labelled=False)  # a tie has votes and no label
+    rows = _read(paths, read_labels(labels), labelled=False)  # a tie has votes and no label
     voted = [row for row in rows if len(row.votes or []) > 1]
     if not voted:
         raise AsifError(f"expected rows with at least two votes, found none in {len(rows)} rows.")
-    labels = sorted({vote.label for row in voted for vote in row.votes or []})
+    names = sorted({vote.label for row in voted for vote in row.votes or []})
     borders = sorted({str(b) for row in voted if (b := getattr(row, "border", None))})
     lines = [("all", len(voted), alpha(voted))]
-    lines += [(f"label {label}", len(voted), alpha(voted, label)) for label in labels]
+    lines += [(f"label {name}", len(voted), alpha(voted, name)) for name in names]
     for border in borders:
         part = [row for row in voted if getattr(row, "border", None) == border]
         lines.append((f"border {border}", len(part), alpha(part)))

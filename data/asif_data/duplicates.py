@@ -2,7 +2,10 @@
 
 import re
 from collections.abc import Sequence
+from hashlib import blake2b
+from itertools import combinations
 
+import numpy as np
 from datasketch import MinHash, MinHashLSH
 
 THRESHOLD = 0.7
@@ -11,8 +14,12 @@ _PERMUTATIONS = 128
 
 def shingles(text: str) -> frozenset[str]:
     """The character five-grams of a text after lower-casing and dropping punctuation."""
-    plain = " ".join(re.findall(r"\w+", text.lower())) or text.strip()
+    plain = _plain(text)
     return frozenset(plain[i : i + 5] for i in range(max(1, len(plain) - 4)))
+
+
+def _plain(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text.lower())) or text.strip()
 
 
 def jaccard(a: frozenset[str], b: frozenset[str]) -> float:
@@ -49,7 +56,7 @@ class NearDuplicates:
 
     def _sketch(self, grams: frozenset[str]) -> MinHash:
         sketch = self._empty.copy()
-        sketch.update_batch([gram.encode() for gram in sorted(grams)])
+        sketch.update_batch([gram.encode(errors="surrogatepass") for gram in sorted(grams)])
         return sketch
 
     def _like(self, grams: frozenset[str], sketch: MinHash) -> list[int]:
@@ -58,6 +65,50 @@ class NearDuplicates:
 
 
 def near_duplicates(texts: Sequence[str], threshold: float = THRESHOLD) -> list[tuple[int, int]]:
-    """Pairs (i, j), i < j, of texts that are near-duplicates of each other; see `NearDuplicates`."""
-    index = NearDuplicates(threshold)
-    return sorted((i, j) for j, text in enumerate(texts) for i in index.add(text))
+    """Pairs (i, j), i < j, in order, whose five-grams overlap by a Jaccard of at least `threshold`.
+
+    Of texts that differ in case and punctuation alone, the first stands for all: each other is paired with it and with
+    nothing else, so that a thousand times "Okay." give 999 pairs.
+    MinHash with locality-sensitive hashing proposes the pairs (Broder 1997; Leskovec et al., Mining
+    of Massive Datasets, chapter 3), at a lower threshold so that few are missed; each is then verified.
+    It takes some 250 bytes a text: of a sketch only a number a band is kept.
+    """
+    firsts, pairs = _copies(texts)
+    for i, j in sorted(_candidates(_bands([texts[i] for i in firsts], max(0.1, threshold - 0.2)))):
+        a, b = firsts[i], firsts[j]
+        if jaccard(shingles(texts[a]), shingles(texts[b])) >= threshold:
+            pairs.append((a, b))
+    return sorted(pairs)
+
+
+def _copies(texts: Sequence[str]) -> tuple[list[int], list[tuple[int, int]]]:
+    """The first of each kind of text, and every other text of the kind paired with it."""
+    seen: dict[bytes, int] = {}
+    pairs = []
+    for i, text in enumerate(texts):
+        first = seen.setdefault(blake2b(_plain(text).encode(errors="surrogatepass"), digest_size=12).digest(), i)
+        if first != i:
+            pairs.append((first, i))
+    return list(seen.values()), pairs
+
+
+def _bands(texts: Sequence[str], threshold: float) -> np.ndarray:
+    """A number for each band of each text's sketch, uint64 of shape (texts, bands); alike in one band is a candidate."""
+    index = MinHashLSH(threshold=threshold, num_perm=_PERMUTATIONS)  # knows how many bands, of how many values
+    mix = np.random.default_rng(0).integers(2**63, size=index.r, dtype=np.uint64) * 2 + 1
+    grams = ([gram.encode(errors="surrogatepass") for gram in shingles(text)] for text in texts)
+    bands = np.empty((len(texts), index.b), dtype=np.uint64)
+    for row, sketch in zip(bands, MinHash.generator(grams, num_perm=_PERMUTATIONS, seed=0), strict=True):
+        row[:] = sketch.hashvalues[: index.b * index.r].reshape(index.b, index.r) @ mix  # modulo 2**64
+    return bands
+
+
+def _candidates(bands: np.ndarray) -> set[tuple[int, int]]:
+    found: set[tuple[int, int]] = set()
+    for band in bands.T:
+        order = np.argsort(band, kind="stable")
+        cuts = np.flatnonzero(np.diff(band[order])) + 1
+        for same in np.split(order, cuts):
+            if len(same) > 1:
+                found.update(combinations(same.tolist(), 2))
+    return found

@@ -2,19 +2,11 @@
 
 import difflib
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 
 from asif_data.errors import AsifError
-from asif_data.labels import MARKS
-
-
-@lru_cache(maxsize=4096)
-def plain(name: str) -> str:
-    """A name without case, and spaces, underscores and hyphens inside: names that differ in nothing else are the same."""
-    return re.sub(r"(?<=\w)[\s_-]+(?=\w)|_", "", name.strip()).casefold()  # the sign of -1 stays
+from asif_data.labels import MARKS, plain
 
 
 class LabelNames:

@@ -14,11 +14,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from asif_data.encoding import ENCODING_VERSION
 from asif_data.errors import AsifError
 from asif_data.files import write_atomically
+from asif_data.labels import CODEBOOK_LINES, LabelSet, distinct
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
@@ -78,6 +79,10 @@ class Reference(BaseModel):
     in_scope: float = Field(description="mean of in_scope, 0..1")
 
 
+def _codebook_lines(given: dict[str, Any]) -> dict[str, str]:
+    return {label: CODEBOOK_LINES[label] for label in given.get("labels", ()) if label in CODEBOOK_LINES}
+
+
 class Manifest(BaseModel):
     """Everything that must be known to serve a model and to say where it came from."""
 
@@ -89,6 +94,8 @@ class Manifest(BaseModel):
     labels: list[str] = Field(min_length=2)
     encoding_version: int
     max_tokens: int = Field(ge=8)
+    # Models from before there were other label sets have the codebook's own lines.
+    codebook: dict[str, str] = Field(default_factory=_codebook_lines)
     calibration: Calibration
     forms: list[Form] = Field(min_length=1)
     refused_forms: list[Form] = []
@@ -103,6 +110,23 @@ class Manifest(BaseModel):
     libraries: dict[str, str]
     git_commit: str | None
     sha256: dict[str, str]
+
+    @property
+    def label_set(self) -> LabelSet:
+        """The labels with what the codebook says of them."""
+        return LabelSet(tuple(self.labels), self.codebook)
+
+    @field_validator("labels")
+    @classmethod
+    def _labels_differ(cls, value: list[str]) -> list[str]:
+        return distinct(value)
+
+    @model_validator(mode="after")
+    def _lines_are_of_labels(self) -> "Manifest":
+        strange = sorted(set(self.codebook) - set(self.labels))
+        if strange:
+            raise ValueError(f"expected codebook lines of the labels, found one of {', '.join(strange)}")
+        return self
 
     @model_validator(mode="after")
     def _forms_are_hashed(self) -> "Manifest":

@@ -206,7 +206,7 @@ def validate(
     for column, value in given.items():
         if value not in marks:
             close = difflib.get_close_matches(value.lower(), marks, 1)
-            hint = f" (did you mean {close[0]!r}?)" if close else ""
+            hint = f" (did you mean {close[0]!r}?)" if close else "; other labels are named with --labels"
             message = f"expected one of {', '.join(marks)}, found {_told(value, record, marks)}{hint}"
             errors.append(RowError(path, line, column, message))
     return row if len(errors) == found else None

@@ -12,7 +12,6 @@ from fastapi.responses import PlainTextResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 
 from asif_data.encoding import Utterance
-from asif_data.labels import CODEBOOK_LINES
 from asif_serve import problems, schemas
 from asif_serve.deadline import Deadline, deadline_of
 from asif_serve.decision import Decision
@@ -145,7 +144,7 @@ def create_app(settings: Settings, predictor: Predictor | None, *, follow: bool 
     app = FastAPI(
         title="asif",
         version="1",
-        description="Tells empathy, sympathy and over-identification apart in counselor utterances, and knows when none applies.",
+        description="Says which of a model's labels applies to what a counselor says, and when none does. As shipped they are empathy, sympathy and over-identification.",
         lifespan=lifespan,
         docs_url="/docs" if settings.docs else None,
         openapi_url="/openapi.json" if settings.docs else None,
@@ -166,7 +165,7 @@ def create_app(settings: Settings, predictor: Predictor | None, *, follow: bool 
 def _add_answers(app: FastAPI) -> None:
     @app.post("/v1/classify", responses=_ERRORS, tags=["answers"])
     async def classify(request: Request, body: schemas.ClassifyIn, service: Served) -> schemas.ClassifyOut:
-        """Say of each utterance whether it is empathy, sympathy or over-identification, or abstain."""
+        """Say of each utterance which of the model's labels applies, or abstain."""
         predictor = service.predictor
         utterances = [row.utterance() for row in body.utterances]
         explained: Sequence[Explanation | None] = [None] * len(utterances)
@@ -199,7 +198,7 @@ def _add_answers(app: FastAPI) -> None:
         return schemas.ModelOut(
             name=manifest.name,
             version=manifest.version,
-            labels=[schemas.LabelOut(label=label, codebook=CODEBOOK_LINES.get(label)) for label in manifest.labels],
+            labels=[schemas.LabelOut(label=label, codebook=manifest.codebook.get(label)) for label in manifest.labels],
             limits={
                 "tokens": manifest.max_tokens,
                 "utterances": settings.max_rows,

@@ -176,9 +176,9 @@ def test_a_misspelt_label_is_shown_with_the_one_meant(write: Write, wrong: str, 
     assert message == f"expected one of {', '.join(MARKS)}, found {wrong!r} (did you mean {meant!r}?)"
 
 
-def test_a_label_like_no_other_gets_no_suggestion(write: Write) -> None:
+def test_a_label_like_no_other_may_be_one_of_other_data(write: Write) -> None:
     [(_, _, message)] = problems(write("a.jsonl", lines(row(label="3"))))
-    assert message.endswith("found '3'")
+    assert message.endswith("found '3'; other labels are named with --labels")
 
 
 def test_all_bad_rows_of_all_files_are_named_at_once(write: Write) -> None:

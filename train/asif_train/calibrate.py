@@ -66,7 +66,7 @@ def best_scope_threshold(scores: np.ndarray, in_scope: np.ndarray, gold: np.ndar
     best, none = scores.argmax(1), scores.shape[1]
     # Two hundred cuts at equal numbers of rows, each halfway between two values, are as fine as the rows can tell.
     values = np.unique(np.quantile(in_scope, np.linspace(0, 1, 201)))
-    candidates = np.concatenate([[values[0]], (values[1:] + values[:-1]) / 2])
+    candidates = np.concatenate([[values[0] / 2], (values[1:] + values[:-1]) / 2])
     f1 = np.array([macro_f1(gold, np.where(in_scope >= c, best, none), none + 1) for c in candidates])
     winners = candidates[f1 >= f1.max() - 1e-9]
     return float(winners[len(winners) // 2])
@@ -84,10 +84,9 @@ def fit_confidence_threshold(scores: np.ndarray, gold: np.ndarray) -> float:
     # Halfway to the value below: a cut on a row's own value would turn on its last decimal.
     values = np.unique(np.append(confidence, 0.0))
     cuts = (values[1:] + values[:-1]) / 2
-    for cut in cuts[cuts <= most]:
-        if right[confidence >= cut].mean() >= ANSWERS_RIGHT:
-            return float(cut)
-    return most
+    allowed = cuts[cuts <= most]
+    enough = [cut for cut in allowed if right[confidence >= cut].mean() >= ANSWERS_RIGHT]
+    return float(enough[0] if enough else allowed[-1])
 
 
 def fit_set_threshold(scores: np.ndarray, gold: np.ndarray) -> float:

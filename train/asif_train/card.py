@@ -5,7 +5,7 @@ from typing import Any
 
 from huggingface_hub import ModelCardData
 
-from asif_data.labels import CODEBOOK_LINES, CODEBOOK_VERSION
+from asif_data.labels import CODEBOOK, CODEBOOK_VERSION
 from asif_data.model_dir import ModelDirectory
 from asif_train import tables
 from asif_train.base_model import PACKAGED, UPSTREAM
@@ -22,8 +22,7 @@ Tells apart, in one counselor utterance read after the client's: {labels}; and w
 
 ## Limits first
 
-- Trained on machine-written utterances, labelled by machines that read a codebook (version {codebook}). Agreement between such passes is
-  consistency with the codebook, not human agreement.
+{origin}
 - English only. One utterance with at most one client turn before it; longer inputs are cut at {max_tokens} tokens.
 - It judges words. Tone, face and history, which decide much in a real session, are not in its input.
 - Not for rating, hiring, paying or disciplining counselors, and not for decisions about clients. It is meant for a
@@ -53,6 +52,12 @@ Base encoder {base_model} (SHA-256 `{base_sha}`), fine-tuned on {train_rows} row
 {recipe}
 ```
 """
+
+_SHIPPED = f"""- Trained for the codebook's labels (version {CODEBOOK_VERSION}). The corpus that comes with them is machine-written and labelled by machines that
+  read the codebook: agreement between such passes is consistency with the codebook, not human agreement."""
+
+_OWN = """- Trained for labels of its own data, not those of the codebook that asif comes with: what they mean is what those who
+  labelled the rows were told. In `scores`, `in_scope` and withholding they work alike; the robustness suite and the figures for whole sessions are not for them."""
 
 _SESSIONS = """
 - Most counselor turns of a whole session are none of the labels. Of 100 turns {labelled:.0f} would get a label, {wrong:.0f} of these a wrong one
@@ -107,11 +112,12 @@ def card(model: ModelDirectory, report: dict[str, Any], quotes: Mapping[int, str
         data=data.to_yaml(),
         name=m.name,
         version=m.version,
-        labels=", ".join(m.labels),
-        codebook=CODEBOOK_VERSION,
+        labels=", ".join(map(tables.plain, m.labels)),
+        origin=_SHIPPED if m.label_set == CODEBOOK else _OWN,
         max_tokens=m.max_tokens,
         codebook_lines="\n".join(
-            f"- **{label}**: {CODEBOOK_LINES.get(label, 'a label of its own data.')}" for label in m.labels
+            f"- **{tables.plain(label)}**: {tables.plain(m.codebook.get(label, 'without a line of its own.'))}"
+            for label in m.labels
         ),
         temperature=c.temperature,
         slope=c.scope.slope,

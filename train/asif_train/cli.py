@@ -12,13 +12,14 @@ from rich.markup import escape
 
 from asif_data import model_dir
 from asif_data.errors import AsifError
+from asif_data.labels import LabelSet, read_labels
 from asif_data.rows import Row, read_rows, row_files
 from asif_serve.predictor import load_predictor
 from asif_train import bench as benching
 from asif_train import cli_promotion
 from asif_train import curve as curves
 from asif_train import fit as fitting
-from asif_train.cli_options import AsJson, Data, Models, On, Split, err, out, quiet, wide
+from asif_train.cli_options import AsJson, Data, Labels, Models, On, Split, err, labels_of, out, quiet, wide
 from asif_train.corpus import DEFAULT, read_corpus
 from asif_train.evaluate import evaluate as judge
 from asif_train.faithfulness import faithfulness as delete_words
@@ -46,6 +47,10 @@ def fit(
     batch_size: Annotated[int | None, typer.Option(help="Overrides the recipe's.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Overrides the recipe's.")] = None,
     context_dropout: Annotated[float | None, typer.Option(help="Overrides the recipe's.")] = None,
+    labels: Labels = None,
+    report_to: Annotated[
+        str | None, typer.Option(help="Send the curves to a tracker that is installed, such as tensorboard.")
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the newest unfinished run of this recipe.")
     ] = False,
@@ -60,7 +65,16 @@ def fit(
         "context_dropout": context_dropout,
     }
     quiet()
-    fitting.fit(data, read_recipe(recipe, **flags), models, resume=resume, tell=lambda line: out.print(escape(line)))
+    chosen = read_recipe(recipe, **flags)
+    fitting.fit(
+        data,
+        chosen,
+        models,
+        labels=read_labels(labels),
+        resume=resume,
+        report_to=report_to,
+        tell=lambda line: out.print(escape(line)),
+    )
 
 
 @app.command()
@@ -74,13 +88,14 @@ def evaluate(
 ) -> None:
     """Judge a model on held-out rows; writes report.json, figures and the model card beside it."""
     quiet()
-    corpus = read_corpus(data)
+    labels = labels_of(model)
+    corpus = read_corpus(data, labels)
     report = judge(
         model,
         corpus.split(split),
         train_rows=() if no_baselines else corpus.train,
         split=split,
-        elsewhere=_named_rows(on),
+        elsewhere=_named_rows(on, labels),
         full=True,
     )
     report.save(model_dir.load(model))
@@ -101,7 +116,7 @@ def verify(
 ) -> None:
     """Run a model's evaluation again and compare with its report.json; exit status 1 if a headline differs."""
     quiet()
-    found = evaluate_again(model, read_corpus(data), baselines=not no_baselines)
+    found = evaluate_again(model, read_corpus(data, labels_of(model)), baselines=not no_baselines)
     if as_json:
         typer.echo(json.dumps(found.values, indent=2, allow_nan=False))
     else:
@@ -135,7 +150,7 @@ def faithfulness(
     quiet()
     if figure and not (figure.suffix == ".png" and figure.parent.is_dir()):
         raise AsifError(f"--figure: expected a .png file in a folder that exists, found {str(figure)!r}.")
-    report = delete_words(load_predictor(model), read_corpus(data).split(split))
+    report = delete_words(load_predictor(model), read_corpus(data, labels_of(model)).split(split))
     if figure:
         report.figure().savefig(figure, dpi=150)
     if as_json:
@@ -153,8 +168,9 @@ def withholding(
 ) -> None:
     """Compare scores that tell whether any label applies: was the choice of the served one right? Takes minutes."""
     quiet()
-    corpus = read_corpus(data)
-    found = compare_scores(model, corpus.train, {"test": corpus.test, **_named_rows(on)})
+    labels = labels_of(model)
+    corpus = read_corpus(data, labels)
+    found = compare_scores(model, corpus.train, {"test": corpus.test, **_named_rows(on, labels)})
     if as_json:
         typer.echo(json.dumps(jsonable(found.values), indent=2, allow_nan=False))
     else:
@@ -169,17 +185,19 @@ def curve(
     share: Annotated[list[float] | None, typer.Option(help="Share of the training rows; several times.")] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Seed; several times.")] = None,
     on: On = None,
+    labels: Labels = None,
 ) -> None:
     """Train on shares of the rows, with as many updates each: would more rows help? Points reached are kept."""
     quiet()
-    others = _named_rows(on)
+    label_set = read_labels(labels)
     points = curves.curve(
         data,
         read_recipe(recipe),
         out_,
         shares=share or curves.SHARES,
         seeds=seed or (0,),
-        others=others,
+        others=_named_rows(on, label_set),
+        labels=label_set,
         tell=lambda line: out.print(escape(line)),
     )
     wide(120).print(curves.table(points))
@@ -202,13 +220,46 @@ def bench(
         out.print(benching.table(speeds))
 
 
-def _named_rows(given: Sequence[str] | None) -> dict[str, list[Row]]:
+@app.command()
+def sweep(
+    out_: Annotated[
+        Path, typer.Option("--out", help="Folder for the study, sweep.db, and the best recipe, best.yaml.")
+    ],
+    data: Data = DEFAULT,
+    recipe: Annotated[
+        str | None, typer.Option(help="Recipe to start from: `default`, `small`, or a YAML file.")
+    ] = None,
+    trials: Annotated[int, typer.Option(help="Trials in all, those of a stopped sweep counted.")] = 20,
+    rows: Annotated[
+        int | None, typer.Option(help="Train each on about so many rows, in place of the recipe's.")
+    ] = None,
+    labels: Labels = None,
+    as_json: AsJson = False,
+) -> None:
+    """Try recipes and judge them on the validation split; `fit --recipe OUT/best.yaml` takes the best. Takes hours."""
+    try:
+        from asif_train import sweep as sweeping
+    except ImportError:
+        raise AsifError("expected Optuna to sweep with, found it missing; pip install 'asif[sweep]'.") from None
+    quiet()
+    tell = err.print if as_json else lambda line: out.print(escape(line))
+    tried = sweeping.sweep(
+        data, read_recipe(recipe), out_, trials=trials, rows=rows, labels=read_labels(labels), tell=tell
+    )
+    if as_json:
+        typer.echo(json.dumps([asdict(one) for one in tried], indent=2))
+    else:
+        wide(120).print(sweeping.table(tried))
+        out.print(f"Written to {out_}: {sweeping.STUDY}, {sweeping.BEST}.")
+
+
+def _named_rows(given: Sequence[str] | None, labels: LabelSet) -> dict[str, list[Row]]:
     named: dict[str, list[Row]] = {}
     for one in given or ():
         name, equals, path = one.partition("=")
         if not (name and equals and path) or name in named:
             raise AsifError(f"--on: expected NAME=ROWS with a name of its own, found {one!r}.")
-        named[name] = read_rows(row_files(path))
+        named[name] = read_rows(row_files(path), marks=labels.marks)
     return named
 
 

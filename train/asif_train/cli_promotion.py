@@ -11,7 +11,7 @@ from rich.markup import escape
 from asif_data import model_dir
 from asif_data.errors import AsifError
 from asif_train import promotion
-from asif_train.cli_options import AsJson, Data, Models, Split, out, quiet, wide
+from asif_train.cli_options import AsJson, Data, Models, Split, labels_of, out, quiet, wide
 from asif_train.compare import compare as compare_models
 from asif_train.corpus import DEFAULT, read_corpus
 from asif_train.fit import MODELS
@@ -33,7 +33,7 @@ def compare(
 ) -> None:
     """Put held-out rows to a new model and to the one in service: figures, changed answers, slices, and the gate."""
     quiet()
-    corpus = read_corpus(data)
+    corpus = read_corpus(data, labels_of(new))
     found = compare_models(new, current, corpus.split(split), split=split, corpus_sha256=corpus.sha256, texts=texts)
     gate = promotion.gate(found)
     if as_json:

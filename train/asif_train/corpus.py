@@ -3,15 +3,16 @@
 import hashlib
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import datasets
 
+from asif_data.checks import MIN_ROWS_PER_LABEL
 from asif_data.errors import AsifError
-from asif_data.labels import LABELS, NONE
+from asif_data.labels import CODEBOOK, NONE, LabelSet
 from asif_data.rows import SPLITS, Row, read_rows, row_files, row_groups
 from asif_data.splits import assign_splits, leaks
 
@@ -20,13 +21,14 @@ DEFAULT = Path("data/corpus")
 
 @dataclass(frozen=True)
 class Corpus:
-    """Rows by split, the labels in the order of the model's outputs, and a hash of all that was read."""
+    """Rows by split, the labels in the order of the model's outputs, a hash of all that was read, and the codebook's lines."""
 
     train: list[Row]
     validation: list[Row]
     test: list[Row]
     labels: tuple[str, ...]
     sha256: str
+    codebook: Mapping[str, str] = field(default_factory=dict)
 
     def sizes(self) -> dict[str, int]:
         """Rows in each split."""
@@ -57,18 +59,19 @@ class Corpus:
         return [row for row, group in zip(self.train, groups, strict=True) if group in drawn]
 
 
-def read_corpus(path: str | Path = DEFAULT) -> Corpus:
-    """Validate the row files at `path` and return the splits.
+def read_corpus(path: str | Path = DEFAULT, labels: LabelSet = CODEBOOK) -> Corpus:
+    """Validate the row files at `path`, labelled with `labels` or none, and return the splits.
 
     A folder is then read as `datasets.load_dataset` reads it; one file is split by group unless its rows carry a
     `split`. Raises BadRows that names every bad row, and AsifError for rows linked across splits.
     """
     files = row_files(path)
-    rows = read_rows(files)
-    rows = _from_folder(Path(path)) if Path(path).is_dir() else rows
-    splits = assign_splits(rows)
-    rows = [row.model_copy(update={"split": split}) for row, split in zip(rows, splits, strict=True)]
-    if leaking := leaks(rows):
+    rows = _rows(Path(path), files, labels)
+    _has_every_mark(path, rows, labels)
+    given = any(row.split for row in rows)
+    for row, split in zip(rows, assign_splits(rows), strict=True):
+        row.split = split
+    if given and (leaking := leaks(rows)):
         first = " and ".join(repr(rows[i].id or rows[i].group) for i in leaking[0])
         raise AsifError(
             f"{path}: expected linked rows on one side of the split, found {len(leaking)} pairs on two, first {first}; "
@@ -76,8 +79,16 @@ def read_corpus(path: str | Path = DEFAULT) -> Corpus:
         )
     parts = {name: [row for row in rows if row.split == name] for name in SPLITS}
     for name, part in parts.items():
-        _covers_labels(path, name, part)
-    return Corpus(parts["train"], parts["validation"], parts["test"], LABELS, _digest(files))
+        _covers_labels(path, name, part, labels)
+    return Corpus(parts["train"], parts["validation"], parts["test"], labels.names, _digest(files), labels.codebook)
+
+
+def _rows(path: Path, files: Sequence[Path], labels: LabelSet) -> list[Row]:
+    rows = read_rows(files, marks=labels.marks)
+    if path.is_dir():
+        del rows  # only one copy at a time: there may be a million
+        return _from_folder(path)
+    return rows
 
 
 def _from_folder(folder: Path) -> list[Row]:
@@ -87,16 +98,39 @@ def _from_folder(folder: Path) -> list[Row]:
         return [Row.model_validate({**record, "split": split}) for split, part in loaded.items() for record in part]
 
 
-def _covers_labels(path: str | Path, split: str, rows: Sequence[Row]) -> None:
-    missing = [label for label in (*LABELS, NONE) if label not in {row.label for row in rows}]
+def _has_every_mark(path: str | Path, rows: Sequence[Row], labels: LabelSet) -> None:
+    missing = _missing(rows, labels)
+    if NONE in missing:
+        raise AsifError(
+            f"{path}: expected rows labelled {NONE}, to which no label applies and which teach the model to withhold, "
+            f"found no such row; add at least {MIN_ROWS_PER_LABEL}."
+        )
+    if missing:
+        raise AsifError(
+            f"{path}: expected rows of every label, found no row with {', '.join(missing)}; "
+            f"add at least {MIN_ROWS_PER_LABEL} of each."
+        )
+
+
+def _covers_labels(path: str | Path, split: str, rows: Sequence[Row], labels: LabelSet) -> None:
+    missing = _missing(rows, labels)
     if missing:
         raise AsifError(
             f"{path}: expected every label in the {split} split, found no row with {', '.join(missing)}; add some."
         )
 
 
+def _missing(rows: Sequence[Row], labels: LabelSet) -> list[str]:
+    found = {row.label for row in rows}
+    return [mark for mark in labels.marks if mark not in found]
+
+
 def _digest(files: Sequence[Path]) -> str:
     digest = hashlib.sha256()
     for file in files:
-        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+        digest.update(file.name.encode() + b"\0")
+        with file.open("rb") as content:
+            while part := content.read(2**20):
+                digest.update(part)
+        digest.update(b"\0")
     return digest.hexdigest()

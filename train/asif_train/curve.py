@@ -17,7 +17,7 @@ from rich.table import Table
 
 from asif_data.errors import AsifError
 from asif_data.files import write_atomically
-from asif_data.labels import MARKS, NONE
+from asif_data.labels import CODEBOOK, NONE, LabelSet
 from asif_data.rows import Row
 from asif_train import figures
 from asif_train.base_model import locate
@@ -53,6 +53,7 @@ def curve(
     shares: Sequence[float] = SHARES,
     seeds: Sequence[int] = (0,),
     others: Mapping[str, Sequence[Row]] | None = None,
+    labels: LabelSet = CODEBOOK,
     tell: Callable[[str], None] = print,
 ) -> list[Point]:
     """Fine-tune on nested shares of the training groups and judge each model as it would be served.
@@ -65,8 +66,8 @@ def curve(
     corpus, recipe, base model and judged rows is not trained anew. Models are deleted as soon as they are judged.
     Raises AsifError.
     """
-    corpus = read_corpus(data)
-    judged = {TEST: corpus.test, **_checked(others or {})}
+    corpus = read_corpus(data, labels)
+    judged = {TEST: corpus.test, **_checked(others or {}, labels.marks)}
     plan = _plan(recipe, corpus, shares, seeds)
     given = {
         "corpus_sha256": corpus.sha256,
@@ -81,7 +82,7 @@ def curve(
         if point is None:
             rows = len(corpus.sample(trained.rows))
             tell(f"{rows} of {len(corpus.train)} rows, seed {trained.seed}, at most {trained.epochs} epochs")
-            point = Point(rows, trained.seed, _scores(data, trained, out, judged))
+            point = Point(rows, trained.seed, _scores(data, labels, trained, out, judged))
             _keep(out / POINTS, asdict(point) | key | {"git_commit": git_commit()})
         points.append(point)
         _figure(points).savefig(out / FIGURE, dpi=150, bbox_inches="tight")
@@ -114,13 +115,13 @@ def _plan(recipe: Recipe, corpus: Corpus, shares: Sequence[float], seeds: Sequen
     return [checked_recipe(values, "curve") for values in plan.values()]
 
 
-def _checked(others: Mapping[str, Sequence[Row]]) -> dict[str, Sequence[Row]]:
+def _checked(others: Mapping[str, Sequence[Row]], marks: Sequence[str]) -> dict[str, Sequence[Row]]:
     for name, rows in others.items():
         if name == TEST:
             raise AsifError(f"expected a name other than {TEST}, which is the split of the corpus, found {name!r}.")
-        unknown = sorted({str(row.label) for row in rows} - set(MARKS))
+        unknown = sorted({str(row.label) for row in rows} - set(marks))
         if unknown:
-            raise AsifError(f"{name}: expected rows labelled {', '.join(MARKS)}, found {', '.join(unknown)}.")
+            raise AsifError(f"{name}: expected rows labelled {', '.join(marks)}, found {', '.join(unknown)}.")
         if all(row.label == NONE for row in rows):
             raise AsifError(f"{name}: expected rows that one of the labels applies to, found none.")
     return dict(others)
@@ -150,10 +151,12 @@ def _keep(file: Path, record: dict[str, Any]) -> None:
     write_atomically(file, reached + json.dumps(record, allow_nan=False) + "\n")
 
 
-def _scores(data: str | Path, recipe: Recipe, out: Path, judged: Mapping[str, Sequence[Row]]) -> Scores:
+def _scores(
+    data: str | Path, labels: LabelSet, recipe: Recipe, out: Path, judged: Mapping[str, Sequence[Row]]
+) -> Scores:
     models = Path(tempfile.mkdtemp(prefix=".models-", dir=out))
     try:
-        model = fit(data, recipe, models, tell=lambda line: None)
+        model = fit(data, recipe, models, labels=labels, tell=lambda line: None)
         return {name: _headlines(model, rows, name) for name, rows in judged.items()}
     finally:
         shutil.rmtree(models, ignore_errors=True)

@@ -17,7 +17,8 @@ _COLORS = (BLUE, ORANGE, "#009E73", "#CC79A7", _GREY)
 
 def confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
     """Confusion counts (labels, labels), truth down, answer across, shaded by the share of the true label."""
-    figure = Figure(figsize=(5.4, 4.6))
+    size = max(0, len(names) - 4)  # of four names it is as wide as a column of text
+    figure = Figure(figsize=(5.4 + size, 4.6 + size))
     axes = figure.subplots()
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
@@ -30,8 +31,9 @@ def confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
             va="center",
             color="white" if share[i, j] > 0.5 else "black",
         )
-    axes.set_xticks(range(len(names)), names, rotation=20, ha="right")
-    axes.set_yticks(range(len(names)), names)
+    shown = [name.replace("$", r"\$") for name in names]  # a dollar would begin a formula
+    axes.set_xticks(range(len(names)), shown, rotation=20, ha="right")
+    axes.set_yticks(range(len(names)), shown)
     axes.set(xlabel="answered (none: withheld as out of scope)", ylabel="true label")
     return figure
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
+from safetensors.torch import load_model
 from torch.nn import functional
 from transformers import (
     AutoModelForSequenceClassification,
@@ -24,7 +25,7 @@ from transformers import (
 
 from asif_data.encoding import InputEncoder, Utterance
 from asif_data.errors import AsifError
-from asif_data.model_dir import TOKENIZER
+from asif_data.model_dir import TOKENIZER, WEIGHTS
 from asif_data.rows import Row
 from asif_train.base_model import BaseModel
 from asif_train.corpus import Corpus
@@ -34,6 +35,8 @@ from asif_train.packing import PackedCollator, can_pack, packed
 from asif_train.recipe import Recipe
 
 _BEST = "macro_f1"
+SCORE = f"eval_{_BEST}"  # of an epoch on the validation split, over the labels and none
+_STATE = "trainer_state.json"
 _BATCH = 32
 
 
@@ -106,19 +109,24 @@ def train(
     checkpoints: Path,
     resume: bool,
     callbacks: Sequence[TrainerCallback] = (),
+    report_to: str | None = None,
 ) -> list[dict[str, float]]:
     """Fine-tune `network` in place to its best epoch on validation; return one record an epoch.
 
-    With `resume`, goes on from the newest checkpoint in `checkpoints`, or from the start where there is none.
-    `callbacks` are called by the Trainer after its own.
+    With `resume`, goes on from the newest checkpoint in `checkpoints`, or from the start where there is none; if training
+    was over by then, the weights of the best epoch are taken from where they lie.
+    `callbacks` are called by the Trainer after its own. `report_to` is a tracker that the Trainer knows.
     """
+    newest = _newest(checkpoints) if resume else None
+    if newest and (history := _finished(network, newest)):
+        return history
     rows = corpus.sample(recipe.rows)
     train_set = PairDataset(rows, corpus.labels, encoder, context_dropout=recipe.context_dropout, seed=recipe.seed)
     packs = can_pack(network)
     base = {name: weights.detach().clone() for name, weights in network.base_model.named_parameters()}
     trainer = Trainer(
         model=network,
-        args=_arguments(recipe, checkpoints),
+        args=_arguments(recipe, checkpoints, report_to),
         train_dataset=train_set,
         eval_dataset=PairDataset(corpus.validation, corpus.labels, encoder),
         data_collator=PackedCollator(network)
@@ -131,11 +139,11 @@ def train(
         callbacks=[EpochCallback(train_set), EarlyStoppingCallback(recipe.patience), *callbacks],
     )
     with packed(network) if packs else nullcontext():
-        trainer.train(resume_from_checkpoint=_newest(checkpoints) if resume else None)
+        trainer.train(resume_from_checkpoint=str(newest) if newest else None)
     # In bfloat16 the Trainer wraps `forward`; what is judged and exported is the plain float32 network.
     trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     keep_of_base(network, base, recipe.base_share)
-    return [_numbers(entry) for entry in trainer.state.log_history if f"eval_{_BEST}" in entry]
+    return _history(trainer.state.log_history)
 
 
 @torch.no_grad()
@@ -149,10 +157,26 @@ def keep_of_base(network: PreTrainedModel, base: Mapping[str, torch.Tensor], sha
         weights.lerp_(base[name].to(weights), share)
 
 
-def _newest(checkpoints: Path) -> str | None:
+def _history(log: Sequence[dict[str, Any]]) -> list[dict[str, float]]:
+    return [_numbers(entry) for entry in log if SCORE in entry]
+
+
+def _finished(network: PreTrainedModel, newest: Path) -> list[dict[str, float]]:
+    """If the newest checkpoint ended the training, load the best one into `network` and return the records; else none.
+
+    The Trainer would not do: it forgets on a resume that it had stopped early, and trains on.
+    """
+    state = json.loads((newest / _STATE).read_text(encoding="utf-8"))
+    if not state["stateful_callbacks"]["TrainerControl"]["args"]["should_training_stop"]:
+        return []
+    load_model(network, newest.with_name(f"checkpoint-{state['best_global_step']}") / WEIGHTS)
+    return _history(state["log_history"])
+
+
+def _newest(checkpoints: Path) -> Path | None:
     """The newest whole checkpoint. The Trainer writes its state last, so a kill amid writing leaves one without."""
-    whole = [file.parent for file in checkpoints.glob("checkpoint-*/trainer_state.json") if _is_json(file)]
-    return str(max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]))) if whole else None
+    whole = [file.parent for file in checkpoints.glob(f"checkpoint-*/{_STATE}") if _is_json(file)]
+    return max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]), default=None)
 
 
 def _is_json(file: Path) -> bool:
@@ -163,7 +187,7 @@ def _is_json(file: Path) -> bool:
     return True
 
 
-def _arguments(recipe: Recipe, checkpoints: Path) -> TrainingArguments:
+def _arguments(recipe: Recipe, checkpoints: Path, report_to: str | None) -> TrainingArguments:
     arguments = TrainingArguments(
         output_dir=str(checkpoints),
         seed=recipe.seed,
@@ -185,7 +209,8 @@ def _arguments(recipe: Recipe, checkpoints: Path) -> TrainingArguments:
         remove_unused_columns=False,
         label_names=["labels"],
         dataloader_pin_memory=torch.cuda.is_available(),
-        report_to="none",
+        run_name=checkpoints.parent.name,
+        report_to=report_to or "none",
     )
     # Several GPUs are for `accelerate launch`; one process would spread over all of them with a batch on each.
     arguments._n_gpu = min(arguments.n_gpu, 1)

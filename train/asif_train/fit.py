@@ -18,6 +18,7 @@ from asif_data import model_dir
 from asif_data.encoding import ENCODING_VERSION, InputEncoder
 from asif_data.errors import AsifError
 from asif_data.files import write_atomically
+from asif_data.labels import CODEBOOK, LabelSet
 from asif_data.model_dir import Manifest
 from asif_serve.decision import decide
 from asif_serve.drift import reference
@@ -29,8 +30,10 @@ from asif_train.export import export, gate
 from asif_train.finetune import load_network, save_tokenizer, torch_logits, train
 from asif_train.provenance import git_commit
 from asif_train.recipe import Recipe
+from asif_train.tracking import check_tracker, curves_in
 
 MODELS = Path("models")
+TRACKED = ".tracking"
 NAME = "asif"
 _LIBRARIES = (
     "asif",
@@ -72,21 +75,52 @@ def fit(
     recipe: Recipe,
     models: Path = MODELS,
     *,
+    labels: LabelSet = CODEBOOK,
     resume: bool = False,
+    report_to: str | None = None,
     tell: Callable[[str], None] = print,
 ) -> Path:
-    """Fine-tune on `data` and publish a model directory; return its path.
+    """Fine-tune on `data`, labelled with `labels` or none, and publish a model directory; return its path.
 
-    Everything is checked before anything trains. With `resume`, the newest unfinished run of the same recipe and rows
-    goes on where it was. A run that is killed leaves published models as they were. The first model
-    published is promoted. The same rows, recipe and seed give the same weights on one machine. Under `accelerate launch` every process calls this; the first one writes.
+    Everything is checked before anything trains. With `resume`, the newest unfinished run of the same recipe, labels
+    and rows goes on where it was. A run that is killed leaves published models as they were. The first model
+    published is promoted. The same rows, recipe and seed give the same weights on one machine. `report_to` is a tracker, such as "tensorboard",
+    whose files stay under `models`/.tracking. Under `accelerate launch` every process calls this; the first one writes.
     Raises AsifError.
     """
+    check_tracker(report_to)
     state = PartialState()
-    corpus = read_corpus(data)
+    corpus = read_corpus(data, labels)
     base = locate(recipe.base_model)
     run = _agreed_run(state, models, recipe, corpus, resume)
     final = models / run.version
+    if not final.exists():  # else it was killed after publishing, and nothing but tidying up is left
+        with curves_in(models / TRACKED / run.version):
+            _publish(run, final, corpus, recipe, base, resume, report_to, tell)
+    if state.is_main_process:
+        tell(f"Published {final}.")
+        if model_dir.current(models) is None:
+            model_dir.promote(models, run.version, "first model")
+            tell(f"Promoted {run.version}: it is the first model.")
+        # What says that this run is to be resumed goes last.
+        shutil.rmtree(run.checkpoints, ignore_errors=True)
+        shutil.rmtree(run.folder, ignore_errors=True)
+    state.wait_for_everyone()
+    return final
+
+
+def _publish(
+    run: Run,
+    final: Path,
+    corpus: Corpus,
+    recipe: Recipe,
+    base: BaseModel,
+    resume: bool,
+    report_to: str | None,
+    tell: Callable[[str], None],
+) -> None:
+    """Train, and build the model directory in the run's folder before it is renamed to `final`."""
+    state = PartialState()
     if state.is_main_process:
         tell(
             f"Run {run.version}: {len(corpus.sample(recipe.rows))} rows to train on, {len(corpus.validation)} to validate."
@@ -99,18 +133,11 @@ def fit(
     state.wait_for_everyone()
     encoder = InputEncoder(tokenizer / model_dir.TOKENIZER, recipe.max_tokens)
     network = load_network(base, corpus.labels, recipe.seed)
-    history = train(network, corpus, encoder, recipe, run.checkpoints, resume)
+    history = train(network, corpus, encoder, recipe, run.checkpoints, resume, report_to=report_to)
     if state.is_main_process:
         tell("Calibrating, exporting, and comparing every form with torch on the validation split.")
         with model_dir.staged(run.staging, final) as folder:
             _build(folder, run.version, network, corpus, encoder, recipe, base, tokenizer, history)
-        shutil.rmtree(run.folder, ignore_errors=True)
-        tell(f"Published {final}.")
-        if model_dir.current(models) is None:
-            model_dir.promote(models, run.version, "first model")
-            tell(f"Promoted {run.version}: it is the first model.")
-    state.wait_for_everyone()
-    return final
 
 
 def _build(
@@ -137,6 +164,7 @@ def _build(
         version=version,
         created=datetime.now(UTC).replace(microsecond=0),
         labels=list(corpus.labels),
+        codebook=dict(corpus.codebook),
         encoding_version=ENCODING_VERSION,
         max_tokens=recipe.max_tokens,
         calibration=calibration,
@@ -172,7 +200,8 @@ def _agreed_run(state: PartialState, models: Path, recipe: Recipe, corpus: Corpu
 
 
 def _settings(recipe: Recipe, corpus: Corpus) -> dict[str, Any]:
-    return {"recipe": recipe.model_dump(), "corpus_sha256": corpus.sha256}
+    labels = {"labels": list(corpus.labels), "codebook": dict(corpus.codebook)}
+    return {"recipe": recipe.model_dump(), "corpus_sha256": corpus.sha256} | labels
 
 
 def _new_run(models: Path, recipe: Recipe, corpus: Corpus) -> Run:
@@ -201,6 +230,6 @@ def _resumed(models: Path, recipe: Recipe, corpus: Corpus) -> Run:
         if json.loads(file.read_text(encoding="utf-8")) == wanted:
             return Run(file.parent)
     raise AsifError(
-        f"{models / '.runs'}: expected an unfinished run of the same recipe and rows, found {len(unfinished)} of others; "
+        f"{models / '.runs'}: expected an unfinished run of the same recipe, labels and rows, found {len(unfinished)} of others; "
         "go back to what was run, or leave --resume out."
     )

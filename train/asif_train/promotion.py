@@ -129,7 +129,7 @@ def promote(
 
 def _measured(new: Path, old: Path, data: str | Path, force: bool, tell: Callable[[str], None]) -> Gate:
     try:
-        corpus = read_corpus(data)
+        corpus = read_corpus(data, model_dir.load(new).manifest.label_set)
         return gate(compare(new, old, corpus.test, split=SPLIT, corpus_sha256=corpus.sha256))
     except AsifError as error:
         if not force:

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from asif_data.encoding import MAX_TOKENS
 from asif_data.errors import AsifError
+from asif_data.yaml_file import read_yaml
 from asif_train.base_model import PACKAGED
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -48,10 +48,7 @@ def read_recipe(path: str | Path | None = None, **flags: Any) -> Recipe:
     if not file.is_file():
         names = ", ".join(sorted(p.stem for p in RECIPES.glob("*.yaml")))
         raise AsifError(f"{path}: expected a recipe file or one of {names}, found neither.")
-    try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise AsifError(f"{file}: expected YAML, found a broken file: {error}") from None
+    values = read_yaml(file) or {}
     if not isinstance(values, dict):
         raise AsifError(f"{file}: expected `name: value` lines, found {type(values).__name__}.")
     return checked_recipe(values | {k: v for k, v in flags.items() if v is not None}, str(file))
@@ -62,7 +59,11 @@ def checked_recipe(values: dict[str, Any], where: str) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        lines = [
-            f"{where}: {'.'.join(map(str, e['loc']))}: {e['msg'].lower()}, found {e['input']!r}" for e in error.errors()
-        ]
+        lines = [f"{where}: {'.'.join(map(str, e['loc']))}: {_sentence(e)}" for e in error.errors()]
         raise AsifError("\n".join(lines)) from None
+
+
+def _sentence(error: Any) -> str:
+    # The value of a field that is none of a recipe's is not repeated: the file may be one of rows given by mistake.
+    found = "" if error["type"] == "extra_forbidden" else f", found {error['input']!r}"
+    return f"{error['msg'].lower()}{found}"

@@ -31,7 +31,7 @@ class Grid:
 
     def rich(self) -> Table:
         """For a terminal."""
-        table = Table(*self.head, title=self.title)
+        table = Table(*map(escape, self.head), title=self.title)
         for row in self.rows:
             table.add_row(*map(escape, row))
         return table
@@ -39,7 +39,7 @@ class Grid:
     def markdown(self) -> str:
         """For the model card, without the title."""
         lines = [self.head, ["---"] * len(self.head), *self.rows]
-        return "\n".join("| " + " | ".join(map(_plain, line)) + " |" for line in lines)
+        return "\n".join("| " + " | ".join(map(plain, line)) + " |" for line in lines)
 
 
 def headlines(values: Values) -> Grid:
@@ -203,6 +203,6 @@ def _estimate(value: Values, digits: int = 3) -> str:
     return Estimate(**value).text(digits)
 
 
-def _plain(cell: str) -> str:
-    """Words as they are in a cell of a Markdown table."""
+def plain(cell: str) -> str:
+    """Words as they are in Markdown, also in a cell of a table."""
     return " ".join(cell.replace("|", "\\|").replace("<", "&lt;").split())
