@@ -1,27 +1,33 @@
 """The HTTP app: endpoints over one predictor."""
 
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import PlainTextResponse, RedirectResponse
+from fastapi.responses import PlainTextResponse
+from opentelemetry import context, trace
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 
 from asif_data.encoding import Encoded, Utterance
 from asif_data.labels import CODEBOOK_LINES
 from asif_serve import problems, schemas
+from asif_serve.call import Recorder, spend
 from asif_serve.decision import Decision
+from asif_serve.docs import add_docs
 from asif_serve.explain import Explanation, cost, explain
 from asif_serve.guard import Guard
 from asif_serve.predictor import Predictor
 from asif_serve.problems import Problem, documented
 from asif_serve.settings import Settings
 from asif_serve.telemetry import Telemetry
+from asif_serve.tracing import tracer_provider
 from asif_serve.work import WorkQueue
 
-_ERRORS = documented(401, 413, 422, 429, 503)
+_ERRORS = documented(401, 413, 415, 422, 429, 503)
 
 
 class Service:
@@ -30,7 +36,9 @@ class Service:
     def __init__(self, settings: Settings, predictor: Predictor | None) -> None:
         self.settings = settings
         self.queue = WorkQueue(settings.threads, settings.queue_rows)
-        self.telemetry = Telemetry(lambda: self.queue.pending)
+        self.tracing = tracer_provider()
+        tracer = self.tracing and trace.get_tracer("asif", tracer_provider=self.tracing)
+        self.telemetry = Telemetry(lambda: self.queue.pending, tracer)
         self._predictor = predictor
         if predictor:
             self.telemetry.model(predictor.model.manifest.version)
@@ -46,13 +54,17 @@ class Service:
         """Encode and decide, off the event loop."""
         predictor = self.predictor
         self._check(utterances)
+        spend(len(utterances), rows=len(utterances))
+        telemetry, traced = self.telemetry, context.get_current()
 
         def work(part: Sequence[Utterance]) -> list[tuple[Encoded, Decision]]:
-            encoded = predictor.encoder(part)
-            return list(zip(encoded, predictor.decide(encoded), strict=True))
+            with telemetry.stage("tokenization", traced):
+                encoded = predictor.encoder(part)
+            with telemetry.stage("inference", traced):
+                return list(zip(encoded, predictor.decide(encoded), strict=True))
 
         found = await self.queue.map(work, utterances, len(utterances))
-        self.telemetry.decisions([decision for _, decision in found])
+        telemetry.decisions([decision for _, decision in found], sum(encoded.truncated for encoded, _ in found))
         return found
 
     async def explain(self, utterances: Sequence[Utterance], decisions: Sequence[Decision]) -> list[Explanation]:
@@ -60,17 +72,18 @@ class Service:
         predictor = self.predictor
         pairs = list(zip(utterances, decisions, strict=True))
         runs = sum(cost(utterance.text) for utterance in utterances)
+        spend(runs)
         return await self.queue.map(lambda part: [explain(u, d, predictor) for u, d in part], pairs, runs)
 
     def _check(self, utterances: Sequence[Utterance]) -> None:
         if len(utterances) > self.settings.max_rows:
-            raise Problem(413, f"Expected at most {self.settings.max_rows} utterances in one request.")
+            raise problems.too_many(self.settings.max_rows)
         most = self.settings.max_characters
         if any(len(u.text) > most or len(u.context or "") > most for u in utterances):
             raise Problem(413, f"Expected at most {most} characters in one text or context.")
 
 
-def service_of(request: Request) -> Service:
+async def service_of(request: Request) -> Service:
     """Dependency: the service of the app that answers."""
     return request.app.state.service
 
@@ -86,25 +99,51 @@ def create_app(settings: Settings, predictor: Predictor | None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
         service.queue.close()
+        if service.tracing:
+            service.tracing.shutdown()
 
     app = FastAPI(
         title="asif",
         version="1",
         description="Tells empathy, sympathy and over-identification apart in counselor utterances, and knows when none applies.",
         lifespan=lifespan,
-        docs_url="/docs" if settings.docs else None,
+        docs_url=None,
         openapi_url="/openapi.json" if settings.docs else None,
         redoc_url=None,
+        redirect_slashes=False,  # it would repeat the caller's address
+        telemetry={
+            "tracer_provider": service.tracing,
+            "tracing": service.tracing is not None,
+            "metrics": False,
+            "logs": False,  # they hold the messages of exceptions
+            "auto_configure": False,
+        },
     )
     app.state.service = service
     app.add_exception_handler(Problem, problems.on_problem)
     app.add_exception_handler(HTTPException, problems.on_http_error)
     app.add_exception_handler(RequestValidationError, problems.on_invalid)
-    app.add_middleware(Guard, keys=settings.keys, max_body=settings.max_body, telemetry=service.telemetry)
+    _add_layers(app, settings, service.telemetry)
     _add_answers(app)
     _add_operation(app)
+    if settings.docs:
+        add_docs(app)
     _document(app)
     return app
+
+
+def _add_layers(app: FastAPI, settings: Settings, telemetry: Telemetry) -> None:
+    """What every request passes, the last one first."""
+    app.add_middleware(Guard, keys=settings.keys, rate=settings.rate, max_body=settings.max_body)
+    if settings.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "X-Request-Id"],
+            expose_headers=["Retry-After", "X-Request-Id"],
+        )
+    app.add_middleware(Recorder, telemetry=telemetry)
 
 
 def _add_answers(app: FastAPI) -> None:
@@ -150,6 +189,7 @@ def _add_answers(app: FastAPI) -> None:
                 "explained_utterances": settings.max_explained,
                 "characters": settings.max_characters,
                 "body_bytes": settings.max_body,
+                "runs_a_minute": settings.rate,
             },
             thresholds={
                 "in_scope": manifest.calibration.scope_threshold,
@@ -181,16 +221,14 @@ def _add_operation(app: FastAPI) -> None:
         """Prometheus text format."""
         return PlainTextResponse(service.telemetry.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    if app.docs_url:
 
-        @app.get("/", include_in_schema=False)
-        async def root() -> RedirectResponse:
-            """The documentation, until there is a page."""
-            return RedirectResponse("/docs")
+def openapi_document() -> str:
+    """The OpenAPI document under the default settings, as it is committed."""
+    return json.dumps(create_app(Settings(), None).openapi(), indent=2, sort_keys=True) + "\n"
 
 
 def _document(app: FastAPI) -> None:
-    """Put the error shape into the OpenAPI document, in the place of the framework's own."""
+    """Put into the OpenAPI document the error shape, in the place of the framework's own, the keys and the limit on rows."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -202,10 +240,28 @@ def _document(app: FastAPI) -> None:
             shape = problems.ProblemDetail.model_json_schema(ref_template="#/components/schemas/{model}")
             found.update(shape.pop("$defs"))
             found["ProblemDetail"] = shape
+            _document_keys(document)
+            _document_rows(found, app.state.service.settings.max_rows)
         assert app.openapi_schema is not None  # noqa: S101 - generated above
         return app.openapi_schema
 
     app.openapi = openapi
+
+
+def _document_keys(document: dict[str, Any]) -> None:
+    document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            if "401" in operation["responses"]:
+                operation["security"] = [{"key": []}, {}]
+
+
+def _document_rows(found: dict[str, Any], most: int) -> None:
+    for name, field in (("ClassifyIn", "utterances"), ("PredictIn", "inputs")):
+        shape = found[name]["properties"][field]
+        for form in shape.get("anyOf", [shape]):
+            if "maxItems" in form:
+                form["maxItems"] = most
 
 
 def _result(row_id: str | None, encoded: Encoded, decision: Decision, why: Explanation | None) -> schemas.ResultOut:

@@ -9,6 +9,7 @@ import typer
 import uvicorn
 
 from asif_data.errors import AsifError
+from asif_serve import logs
 from asif_serve.app import create_app
 from asif_serve.predictor import load_predictor
 from asif_serve.settings import Settings, read_settings
@@ -27,8 +28,11 @@ def serve(port: Annotated[int | None, typer.Option(help="Overrides ASIF_PORT.", 
     if port is not None:
         settings = settings.model_copy(update={"port": port})
     settings.check_binding()
+    logs.set_up(settings.log_level)
     predictor = load_predictor(settings.model)
-    config = uvicorn.Config(create_app(settings, predictor), log_level="warning", server_header=False)
+    config = uvicorn.Config(
+        create_app(settings, predictor), log_config=None, log_level="warning", access_log=False, server_header=False
+    )
     what = f"{predictor.model.manifest.name} {predictor.model.manifest.version} ({predictor.form.file})"
     _Announcing(config, what).run([_listen(settings)])
 

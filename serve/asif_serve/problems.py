@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 MEDIA_TYPE = "application/problem+json"
+MOST_ERRORS = 100
 _FIELD = re.compile(r"(?!str$)[a-z_]+")
 
 
@@ -58,10 +59,16 @@ class Problem(HTTPException):
         return JSONResponse(body.model_dump(), self.status_code, self.headers, MEDIA_TYPE)
 
 
+_RETRY = {"Retry-After": {"description": "seconds", "schema": {"type": "integer", "minimum": 1}}}
+
+
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """What an endpoint's OpenAPI entry says of its errors."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetail"}}}
-    return {status: {"description": title_of(status), "content": content} for status in statuses}
+    later = {429: {"headers": _RETRY}, 503: {"headers": _RETRY}}
+    return {
+        status: {"description": title_of(status), "content": content} | later.get(status, {}) for status in statuses
+    }
 
 
 async def on_problem(request: Request, error: Exception) -> JSONResponse:
@@ -86,9 +93,18 @@ async def on_http_error(request: Request, error: Exception) -> JSONResponse:
 async def on_invalid(request: Request, error: Exception) -> JSONResponse:
     """Exception handler for bodies that are not as documented: which field, and what was expected of it."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this error only
-    fields = {_field(e["loc"], e["type"]): _message(e) for e in error.errors()}
-    problems = [FieldProblem(field=field, message=message) for field, message in fields.items()]
-    return Problem(422, "The request body is not as expected; see errors.", errors=problems).response()
+    errors = error.errors()
+    if any(e["type"] == "too_long" for e in errors):
+        return too_many(request.app.state.service.settings.max_rows).response()
+    fields = {_field(e["loc"], e["type"]): _message(e) for e in errors}
+    problems = [FieldProblem(field=field, message=message) for field, message in fields.items()][:MOST_ERRORS]
+    more = f", of which {MOST_ERRORS} of {len(fields)} are told" if len(fields) > MOST_ERRORS else ""
+    return Problem(422, f"The request body is not as expected; see errors{more}.", errors=problems).response()
+
+
+def too_many(most: int) -> Problem:
+    """What a request with more utterances than allowed gets."""
+    return Problem(413, f"Expected at most {most} utterances in one request.")
 
 
 def _field(location: Sequence[int | str], kind: str) -> str:

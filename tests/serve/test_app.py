@@ -1,6 +1,5 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import huggingface_hub
 import pytest
@@ -13,12 +12,6 @@ from asif_data.labels import CODEBOOK_LINES, LABELS
 from asif_serve.app import create_app
 from asif_serve.settings import Settings
 
-OPENAPI = Path(__file__).parents[2] / "serve" / "openapi.json"
-REWRITE = (
-    "python -c 'import json, pathlib; from asif_serve.app import create_app; from asif_serve.settings import Settings; "
-    'pathlib.Path("serve/openapi.json").write_text('
-    'json.dumps(create_app(Settings(), None).openapi(), indent=2, sort_keys=True) + "\\n")\''
-)
 TEXTS = ["You feel lost.", "I am so sorry.", "It was like that for me.", "Where do they live?", "Sorry, you feel lost."]
 LABELLED = ["empathy", "sympathy", "over-identification", None, None]
 
@@ -248,6 +241,7 @@ def test_the_model_is_described(client, fake):
             "explained_utterances": 32,
             "characters": 20000,
             "body_bytes": 2000000,
+            "runs_a_minute": 0,
         },
         "thresholds": {"in_scope": 0.5, "confidence": 0.6, "prediction_set": 0.2},
         "form": "onnx/fake.onnx",
@@ -323,41 +317,6 @@ def test_metrics_count_requests_answers_and_the_model(client):
     assert found["asif_abstentions_total", "out_of_scope"] == 1
     assert found["asif_model_info", "20260101-000000"] == 1
     assert found["asif_queue_rows",] == 0
-
-
-def test_the_documentation_is_served(client):
-    assert client.get("/docs").status_code == 200
-    assert client.get("/openapi.json").json() == client.app.openapi()
-    answer = client.get("/", follow_redirects=False)
-    assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
-
-
-def test_the_documentation_can_be_switched_off(make_client, problem):
-    client = make_client(docs=False)
-    problem(client.get("/docs"), 404)
-    problem(client.get("/openapi.json"), 404)
-
-
-def test_the_committed_openapi_document_is_what_the_app_serves(client):
-    served = json.dumps(client.app.openapi(), indent=2, sort_keys=True) + "\n"
-    committed = OPENAPI.read_text(encoding="utf-8") if OPENAPI.exists() else ""
-    assert committed == served, f"serve/openapi.json is not what the app serves; write it again with\n{REWRITE}"
-
-
-def test_every_documented_error_has_the_one_shape(client):
-    document = client.app.openapi()
-    shape = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDetail"}}}
-    answers = [
-        (status, answer)
-        for path in document["paths"].values()
-        for operation in path.values()
-        for status, answer in operation["responses"].items()
-    ]
-    assert {status for status, _ in answers} >= {"200", "401", "413", "422", "429", "503"}
-    assert all(answer["content"] == shape for status, answer in answers if status != "200")
-    schemas = document["components"]["schemas"]
-    assert {"ProblemDetail", "FieldProblem"} <= schemas.keys()
-    assert not {"HTTPValidationError", "ValidationError"} & schemas.keys()
 
 
 # Limits

@@ -118,6 +118,7 @@ def start(monkeypatch, capfd, fake):
 
     def call(*arguments):
         monkeypatch.setattr(cli, "load_predictor", lambda path: fake)
+        monkeypatch.setattr(cli.logs, "set_up", lambda level: None)  # it is for a process of its own
         monkeypatch.setattr(sys, "argv", ["asif-serve", *arguments])
         with pytest.raises(SystemExit) as caught:
             cli.main()
