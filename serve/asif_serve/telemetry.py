@@ -1,7 +1,7 @@
 """Prometheus metrics. None of them carries a word of an utterance."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from time import perf_counter
 from typing import Literal
 
@@ -71,9 +71,15 @@ class Telemetry:
     def stage(self, stage: Stage, parent: Context | None = None) -> Iterator[None]:
         """Time a stage of the work on a slice of rows; `parent` is the trace's context, which threads do not inherit."""
         start = perf_counter()
-        with self._tracer.start_as_current_span(stage, parent) if self._tracer else nullcontext():
+        with self._span(stage, parent):
             yield
         self._stages[stage].observe(perf_counter() - start)
+
+    def _span(self, stage: Stage, parent: Context | None) -> AbstractContextManager[object]:
+        if self._tracer is None:
+            return nullcontext()
+        # An exception's message may hold an utterance.
+        return self._tracer.start_as_current_span(stage, parent, record_exception=False, set_status_on_exception=False)
 
     def decisions(self, decisions: Sequence[Decision], truncated: int = 0) -> None:
         """Count answers, and how many of them are to part of an input."""

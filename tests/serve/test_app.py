@@ -1,4 +1,5 @@
 import json
+import socket
 from concurrent.futures import ThreadPoolExecutor
 
 import huggingface_hub
@@ -13,6 +14,13 @@ from asif_serve.app import create_app
 from asif_serve.settings import Settings
 
 TEXTS = ["You feel lost.", "I am so sorry.", "It was like that for me.", "Where do they live?", "Sorry, you feel lost."]
+SPOKEN = [
+    "Ok.",
+    "It sounds like, in that moment, you felt utterly abandoned, lost and afraid.",
+    "Oh, that's awful. You poor thing, how hard that must be.",
+    "Yes, that happened to me too. It's the worst, isn't it?",
+    "Shall we say Tuesday at ten? " * 20,
+]
 LABELLED = ["empathy", "sympathy", "over-identification", None, None]
 
 
@@ -115,6 +123,45 @@ def test_a_model_with_other_labels_serves_too(make_fake, make_client):
         {"label": "warm", "codebook": None},
         {"label": "cold", "codebook": None},
     ]
+
+
+@given(data=st.data())
+@settings(deadline=None, max_examples=15)
+def test_the_model_s_answer_does_not_depend_on_what_stands_beside_it(small_client, data):
+    texts = st.sampled_from(SPOKEN) | st.text(min_size=1, max_size=300).filter(str.strip)
+    rows = data.draw(
+        st.lists(st.fixed_dictionaries({"text": texts, "context": st.none() | texts}), min_size=2, max_size=12)
+    )
+    together = classify(small_client, *rows)
+    for row, beside in zip(rows, together, strict=True):
+        [alone] = classify(small_client, row)
+        assert (beside["label"], beside["reason"]) == (alone["label"], alone["reason"])
+        assert beside["prediction_set"] == alone["prediction_set"]
+        assert beside["scores"] == pytest.approx(alone["scores"], abs=1e-3)
+        assert beside["in_scope"] == pytest.approx(alone["in_scope"], abs=1e-3)
+
+
+@pytest.mark.parametrize(("over", "truncated"), [(0, False), (1, True), (500, True)])
+@pytest.mark.parametrize(("context", "around"), [(None, 2), (20, 3)])  # tokens around one text and around two
+def test_the_model_tells_of_each_row_whether_it_was_cut(small_client, over, truncated, context, around):
+    room = small_client.get("/v1/model").json()["limits"]["tokens"] - around - (context or 0)
+    row = {"text": "you " * room, "context": "you " * (context + over)} if context else {"text": "you " * (room + over)}
+    found = classify(small_client, {"text": "you"}, row, {"text": "you"})
+    assert [result["truncated"] for result in found] == [False, truncated, False]
+
+
+def test_what_was_cut_counts_in_the_metrics(client):
+    classify(client, "You feel lost.", "You feel lost. " * 100, "You feel lost. " * 200)
+    assert metrics(client)["asif_truncated_total",] == 2
+
+
+def test_an_address_in_a_text_is_not_asked(small_client, monkeypatch):
+    def refuse(self, address):
+        raise AssertionError(f"asked {address}")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    texts = ["http://127.0.0.1:9/latest/meta-data", "file:///etc/passwd", "See https://example.org/x, you feel lost."]
+    assert len(classify(small_client, *texts, explain=True)) == 3
 
 
 # explain
@@ -317,6 +364,8 @@ def test_metrics_count_requests_answers_and_the_model(client):
     assert found["asif_abstentions_total", "out_of_scope"] == 1
     assert found["asif_model_info", "20260101-000000"] == 1
     assert found["asif_queue_rows",] == 0
+    assert found["asif_rows_total", ""] == 6
+    assert found["asif_tokenization_seconds_count",] == found["asif_inference_seconds_count",] == 2
 
 
 # Limits

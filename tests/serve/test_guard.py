@@ -91,6 +91,23 @@ def test_health_and_documentation_need_no_key(locked, path):
     assert locked.get(path).status_code == 200
 
 
+def test_all_else_that_is_served_asks_for_a_key(locked):
+    """Also what is added later: it is closed unless it is named here."""
+    routes = [(path, method) for path, operations in locked.app.openapi()["paths"].items() for method in operations]
+    served = {path for path, _ in routes} | {route.path for route in locked.app.routes if hasattr(route, "path")}
+    open_paths = {path for path in served if locked.get(path).status_code != 401}
+    assert open_paths == {
+        "/",
+        "/docs",
+        "/docs/start.js",
+        "/docs/assets",
+        "/openapi.json",
+        "/health/live",
+        "/health/ready",
+    }
+    assert {locked.request(method, path).status_code for path, method in routes if path not in open_paths} == {401}
+
+
 def test_without_keys_none_is_asked_for(client):
     assert client.get("/v1/model", headers={"Authorization": "Bearer anything"}).status_code == 200
 
