@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 import warnings
@@ -184,3 +185,12 @@ def test_answering_needs_no_torch(small_model, small_client):
     assert [r["label"] for r in found["results"]] == [r["label"] for r in expected["results"]]
     for one, other in zip(found["results"], expected["results"], strict=True):
         assert one["scores"] == pytest.approx(other["scores"], abs=1e-6)
+
+
+@pytest.mark.parametrize("room", ["asif_serve", "asif_train"])
+def test_onnxruntime_reports_to_nobody(tmp_path, room):
+    code = f"import {room}, onnxruntime, os; assert os.environ['ORT_DISABLE_TELEMETRY'] == '1'"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("ORT_")}
+    subprocess.run([sys.executable, "-c", code], env=kept | {"TMPDIR": str(tmp_path)}, check=True, timeout=60)
+    # Its uploader would leave a session file here.
+    assert list(tmp_path.iterdir()) == []
