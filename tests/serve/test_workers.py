@@ -1,79 +1,23 @@
 import asyncio
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
-import sys
-import threading
 import time
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from tests.serve.load import Connection, ask, closed_loop, metrics, texts, within
+from tests.serve.processes import COMMAND, environment, running
 
 from asif_data.model_dir import MANIFEST, sha256
 
-COMMAND = Path(sys.executable).with_name("asif-serve")
 FINE = texts("It sounds like you felt utterly abandoned.")
-
-
-@dataclass
-class Running:
-    """`asif-serve` with two workers."""
-
-    process: subprocess.Popen
-    port: int
-    log: Path
-
-    def workers(self):
-        """Process ids of the workers: the supervisor's grandchildren."""
-        lines = subprocess.run(
-            ["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True
-        ).stdout
-        living = [line.split()[:2] for line in lines.splitlines() if "Z" not in line.split()[2]]
-        parents = {int(pid): int(parent) for pid, parent in living}
-        return [pid for pid, parent in parents.items() if parents.get(parent) == self.process.pid]
-
-    async def whole(self):
-        """Whether both workers answer."""
-        return (await metrics(self.port)).get(("asif_workers",)) == 2
-
-
-def environment(folder, model, **variables):
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("ASIF_")}
-    return kept | {"ASIF_MODEL": str(model), "ASIF_WORKERS": "2", "TMPDIR": str(folder)} | variables
-
-
-@contextmanager
-def running(folder, model, **variables):
-    log = folder / "log"
-    with log.open("wb") as errors:
-        process = subprocess.Popen(
-            [COMMAND, "--port", "0"],
-            env=environment(folder, model, **variables),
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-        )
-    watchdog = threading.Timer(120, process.kill)
-    watchdog.start()
-    try:
-        assert process.stdout
-        [port] = re.findall(r"on http://127\.0\.0\.1:(\d+),", process.stdout.readline()) or [log.read_text()]
-        yield Running(process, int(port), log)
-    finally:
-        process.terminate()
-        process.communicate(timeout=60)
-        watchdog.cancel()
 
 
 @pytest.fixture
 def server(small_model, tmp_path):
-    with running(tmp_path, small_model) as found:
+    with running(tmp_path, small_model, ASIF_WORKERS="2") as found:
         yield found
 
 
@@ -162,9 +106,8 @@ def test_workers_do_not_outlive_their_supervisor(server):
 
 
 def run(folder, model):
-    return subprocess.run(
-        [COMMAND, "--port", "0"], env=environment(folder, model), capture_output=True, text=True, timeout=60
-    )
+    variables = environment(folder, model, ASIF_WORKERS="2")
+    return subprocess.run([COMMAND, "--port", "0"], env=variables, capture_output=True, text=True, timeout=60)
 
 
 def test_a_model_that_does_not_verify_is_one_sentence_and_status_1(tmp_path):
