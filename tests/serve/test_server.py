@@ -193,20 +193,21 @@ def test_a_connection_that_was_being_accepted_is_told_too(start):
     running = start(threads=1)
 
     async def main():
-        async with Connection(running.port) as late, Connection(running.port) as busy:
+        async with Connection(running.port) as late:
             assert (await late.ask(head("GET", "/health/live"))).status == 200
             connections = running.server.server_state.connections
             [missed] = connections
             running.fake.gate.clear()
-            busy.writer.write(texts("You"))
-            await within(10, lambda: asyncio.to_thread(running.fake.busy.is_set))
-            connections.discard(missed)
-            running.stop()
-            await asyncio.sleep(0.3)
-            connections.add(missed)
-            assert await asyncio.wait_for(late.reader.read(), 10) == b""
-            running.fake.gate.set()
-            assert (await busy.read()).status == 200
+            async with Connection(running.port) as busy:
+                busy.writer.write(texts("You"))
+                await within(10, lambda: asyncio.to_thread(running.fake.busy.is_set))
+                connections.discard(missed)
+                running.stop()
+                await asyncio.sleep(0.3)
+                connections.add(missed)
+                assert await asyncio.wait_for(late.reader.read(), 3) == b""
+                running.fake.gate.set()
+                assert (await busy.read()).status == 200
 
     asyncio.run(main())
 
