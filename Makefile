@@ -12,8 +12,8 @@ NEW ?=
 PORT ?=
 ARGS ?=
 
-.PHONY: help setup train resume evaluate verify robustness bench compare promote rollback check serve test lint format openapi \
-  sbom audit clean
+.PHONY: help setup train resume evaluate verify robustness bench compare promote rollback check serve test soak lint format \
+  openapi sbom audit clean
 
 help: ## Say what the targets do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -62,6 +62,9 @@ serve: $(READY) ## Serve models/current on PORT; fine-tunes first if there is no
 
 test: $(READY) ## The tests
 	$(BIN)/python -m pytest $(ARGS)
+
+soak: $(READY) ## Load, faults and swaps on a server of MODEL, about 8 min (ASIF_SOAK_SECONDS, ASIF_SOAK_REQUESTS)
+	ASIF_SOAK_MODEL=$(MODEL) $(BIN)/python -m pytest -m soak tests/serve/test_soak.py $(ARGS)
 
 lint: $(READY) ## Style, types, and which room may know which
 	$(BIN)/ruff check .

@@ -1,5 +1,6 @@
 """One server process: uvicorn over the app, and when it lets go of a connection."""
 
+import asyncio
 import math
 import signal
 import socket
@@ -54,6 +55,20 @@ class Server(uvicorn.Server):
         for listener in sockets or []:
             listener.listen(_BACKLOG)  # uvicorn has set it to the number that is taken at once
         self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish what is under way."""
+        insisting = asyncio.create_task(self._insist())
+        await super().shutdown(sockets)
+        insisting.cancel()
+
+    async def _insist(self) -> None:
+        """Tell connections again that this is the end: uvicorn does so once, and misses one that is being accepted."""
+        while True:
+            await asyncio.sleep(0.2)
+            for connection in list(self.server_state.connections):
+                if not connection.transport.is_closing():
+                    connection.shutdown()
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second."""

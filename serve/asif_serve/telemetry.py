@@ -60,6 +60,7 @@ class Telemetry(Collector):
             "livemax",
             "version",
         )
+        self._workers = self._gauge("asif_workers", "Processes that have a model and answer.", "livesum")
         self._queue = self._gauge("asif_queue_tokens", "Tokens waiting or under way, about.", "livesum")
         self._sums = self._gauge(_WINDOW, "Sums over the last answers.", "livesum", "kind", "name")
         self._pending = pending
@@ -82,6 +83,7 @@ class Telemetry(Collector):
             self._sums.labels(*key).set(0)
         self._version, self._reference, self._window = manifest.version, manifest.reference, Window()
         self._info.labels(manifest.version).set(1)
+        self._workers.set(1)
 
     def refused(self, version: str, so: bool) -> None:
         """Say whether the model that the link names is refused."""

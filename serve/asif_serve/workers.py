@@ -28,7 +28,7 @@ from asif_serve.settings import Settings
 
 log = logging.getLogger("asif_serve")
 _FORKS = multiprocessing.get_context("forkserver")
-# All that is slow to import. Not onnxruntime: it starts a thread, and only a process of one thread forks safely.
+# All that is slow to import, but not onnxruntime, which begins to work when it is imported.
 _LIBRARIES = ["fastapi", "prometheus_client", "pydantic_settings", "scipy.special", "tokenizers", "typer", "uvicorn"]
 _LONGEST_PAUSE = 30.0
 
@@ -88,7 +88,7 @@ class Supervisor:
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, self._stop)
         _FORKS.set_forkserver_preload(_LIBRARIES)
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # only a process of one thread forks safely
         with _folder() as folder:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
             try:

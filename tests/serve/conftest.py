@@ -1,4 +1,4 @@
-"""A predictor without a model, apps over it, and a server on a real socket."""
+"""A predictor without a model, apps over it, a server on a real socket, and a collector of spans."""
 
 import os
 import re
@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from asif_data.encoding import Encoded, Utterance
 from asif_data.labels import LABELS
@@ -217,3 +220,43 @@ def _listen(app: FastAPI) -> Iterator[str]:
 def listen() -> Callable[[FastAPI], AbstractContextManager[str]]:
     """Serve an app on a real socket; yields its address."""
     return _listen
+
+
+class Collector:
+    """Takes what an app sends, as a collector of OpenTelemetry would."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.bodies: list[bytes] = []
+
+    @property
+    def spans(self) -> list[tuple[str, Span]]:
+        """All spans, with the name of the service that sent them."""
+        found = []
+        for body in self.bodies:
+            for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+                service = {a.key: a.value.string_value for a in resource.resource.attributes}["service.name"]
+                found += [(service, span) for scope in resource.scope_spans for span in scope.spans]
+        return found
+
+
+@pytest.fixture
+def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
+    """A collector that the environment names, for apps of this process and of others."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            found.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    found = Collector(f"http://127.0.0.1:{server.server_port}")
+    threading.Thread(target=server.serve_forever).start()
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", found.address)
+    yield found
+    server.shutdown()
+    server.server_close()

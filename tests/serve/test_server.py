@@ -189,6 +189,29 @@ async def never(running):
         return False
 
 
+def test_a_connection_that_was_being_accepted_is_told_too(start):
+    running = start(threads=1)
+
+    async def main():
+        async with Connection(running.port) as late:
+            assert (await late.ask(head("GET", "/health/live"))).status == 200
+            connections = running.server.server_state.connections
+            [missed] = connections
+            running.fake.gate.clear()
+            async with Connection(running.port) as busy:
+                busy.writer.write(texts("You"))
+                await within(10, lambda: asyncio.to_thread(running.fake.busy.is_set))
+                connections.discard(missed)
+                running.stop()
+                await asyncio.sleep(0.3)
+                connections.add(missed)
+                assert await asyncio.wait_for(late.reader.read(), 3) == b""
+                running.fake.gate.set()
+                assert (await busy.read()).status == 200
+
+    asyncio.run(main())
+
+
 def test_stopping_takes_no_longer_than_a_request_may(start):
     running = start(deadline=1, threads=1)
     running.fake.gate.clear()

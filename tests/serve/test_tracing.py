@@ -1,11 +1,8 @@
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from fastapi.testclient import TestClient
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from asif_serve.app import create_app
 from asif_serve.settings import Settings
@@ -15,45 +12,8 @@ CANARY = "quetzalcoatlus-7f3a"
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
-class Collector:
-    """Takes what an app sends, as a collector of OpenTelemetry would."""
-
-    def __init__(self, address):
-        self.address, self.bodies = address, []
-
-    @property
-    def spans(self):
-        """All spans, with the name of the service that sent them."""
-        found = []
-        for body in self.bodies:
-            for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
-                service = {a.key: a.value.string_value for a in resource.resource.attributes}["service.name"]
-                found += [(service, span) for scope in resource.scope_spans for span in scope.spans]
-        return found
-
-
 def facts(span):
     return {a.key: a.value.string_value or a.value.int_value or a.value.double_value for a in span.attributes}
-
-
-@pytest.fixture
-def collector(monkeypatch):
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            found.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    found = Collector(f"http://127.0.0.1:{server.server_port}")
-    threading.Thread(target=server.serve_forever).start()
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", found.address)
-    yield found
-    server.shutdown()
-    server.server_close()
 
 
 def ask(fake, text="You feel lost.", path="/v1/classify?x=1", **headers):
