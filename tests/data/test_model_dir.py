@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from asif_data.encoding import ENCODING_VERSION
 from asif_data.errors import AsifError
+from asif_data.labels import LABELS
 from asif_data.model_dir import (
     CARD,
     MANIFEST,
@@ -69,7 +70,7 @@ def promotions(models: Path) -> list[dict[str, Any]]:
 def test_a_whole_directory_loads_with_its_manifest(model: Path) -> None:
     found = load(model)
     assert found.path == model.resolve()
-    assert found.manifest.labels == ["empathy", "sympathy"]
+    assert found.manifest.labels == list(LABELS)
     assert found.manifest_sha256 == sha256(model / MANIFEST)
     assert found.file(ONNX_FP32).read_text() == f"{ONNX_FP32} of v1"
 
