@@ -177,7 +177,7 @@ def validate(
         except ValidationError as error:
             for e in error.errors():
                 column = ".".join(map(str, e["loc"])) or "row"
-                errors.append(RowError(path, line, column, _sentence(e)))
+                errors.append(RowError(path, line, column, sentence(e)))
     if record.get("label") is None:
         if labelled:
             errors.append(RowError(path, line, "label", f"expected one of {', '.join(marks)}, found no label"))
@@ -208,7 +208,8 @@ def _is_unicode(value: Any) -> bool:
     return True
 
 
-def _sentence(error: Any) -> str:
+def sentence(error: Any) -> str:
+    """What one of pydantic's errors says, without the value: it may be an utterance."""
     if error["type"] == "value_error":
         return str(error["ctx"]["error"])
     return f"{error['msg'].lower()}, found {type(error['input']).__name__}"
