@@ -13,6 +13,7 @@ from rich.table import Table
 
 from asif_data.agreement import alpha
 from asif_data.checks import check_rows
+from asif_data.croissant import METADATA, renew
 from asif_data.errors import AsifError
 from asif_data.exporting import SHAPES, export_rows, label_studio_view
 from asif_data.importing import USUAL, Imported, Settings, import_rows
@@ -293,6 +294,15 @@ def detach_(
         out.print(
             f"{out_file}: {counts['labels']} labels, {counts['added']} added, {counts['changed']} changed", markup=False
         )
+
+
+@app.command()
+def croissant(
+    folder: Annotated[Path, typer.Argument(help=f"Folder of row files and their {METADATA}.")] = Path("data/corpus"),
+) -> None:
+    """Renew the sizes and hashes of the row files in the Croissant metadata beside them."""
+    renewed = renew(folder)
+    out.print(f"{folder / METADATA}: {', '.join(renewed) or 'nothing'} renewed", markup=False)
 
 
 def main() -> None:

@@ -61,7 +61,8 @@ def file(tmp_path: Path, rows: list[Row]) -> Path:
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["import"], ["export"], ["check"], ["split"], ["agreement"], ["standoff"], ["detach"]]
+    "command",
+    [[], ["import"], ["export"], ["check"], ["split"], ["agreement"], ["standoff"], ["detach"], ["croissant"]],
 )
 def test_every_command_has_help(run: Run, command: list[str]) -> None:
     ended = run(*command, "--help")
@@ -388,3 +389,11 @@ def test_nothing_is_written_where_no_label_finds_its_text(run: Run, copies: Path
     assert ended.err == f"expected replies that {labels} has labels for, found none among 1; nothing was written.\n"
     assert ended.status == 1
     assert not out.exists()
+
+
+def test_croissant_tells_what_it_renewed(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text("{}")
+    entry = {"@type": "cr:FileObject", "contentUrl": "a.jsonl", "sha256": "", "contentSize": "1 B"}
+    (tmp_path / "croissant.json").write_text(json.dumps({"distribution": [entry]}))
+    assert run("croissant", tmp_path).out == f"{tmp_path / 'croissant.json'}: a.jsonl renewed\n"
+    assert run("croissant", tmp_path).out == f"{tmp_path / 'croissant.json'}: nothing renewed\n"
