@@ -84,7 +84,7 @@ def _annomi(path: Path, errors: list[RowError]) -> Iterator[Reply]:
 
 
 def _epitome(path: Path, errors: list[RowError]) -> Iterator[Reply]:
-    """Each of the three files has all pairs of post and response."""
+    """A row is a response with its post."""
     for _, row in _table(path, errors, ("sp_id", "seeker_post", "response_post")):
         post, context, text = row.values()
         yield Reply(text, context or None, f"epitome-{post}")
