@@ -22,7 +22,7 @@ from asif_data.label_names import LabelNames, read_table
 from asif_data.labels import CODEBOOK, LabelSet, read_labels
 from asif_data.rows import Placed, Row, placed_rows, row_files, write_rows
 from asif_data.source_corpora import CORPORA, read_replies
-from asif_data.splits import assign_splits
+from asif_data.splits import assign_splits, fill_splits
 from asif_data.standoff import StandoffLabel, detach, join, read_standoff, write_standoff
 from asif_data.tools import TOOLS
 
@@ -239,10 +239,13 @@ def split(
     seed: Annotated[int, typer.Option(help="Seed of the shuffle.")] = 0,
     labels: Labels = None,
 ) -> None:
-    """Give each row a split: 80/10/10, by label, with groups and near-duplicates kept together."""
+    """Give each row a split: 80/10/10, by label, with groups and near-duplicates kept together.
+
+    Rows that have a split keep it: so new rows are added to a corpus.
+    """
     check_writable(out_file, ".jsonl")
     rows = _read(paths, read_labels(labels))
-    names = assign_splits(rows, seed)
+    names = fill_splits(rows, seed)
     write_rows(out_file, [row.model_copy(update={"split": name}) for row, name in zip(rows, names, strict=True)])
     counts = ", ".join(f"{name} {names.count(name)}" for name in sorted(set(names)))
     out.print(f"{out_file}: {counts}", markup=False)
