@@ -100,3 +100,10 @@ def test_a_leak_is_named() -> None:
         with_columns(made, at, group="session 1", id=f"id-{at}")
     found = check("leaks between splits", made)
     assert (found.passed, found.found, found.rows) == (False, "1 pairs", ("id-3 ~ id-7",))
+
+
+def test_a_mark_that_must_occur_and_does_not_fails() -> None:
+    made = rows(warm=10, cold=10)
+    assert {one.name: one for one in check_rows(made)}["label balance"].passed
+    found = {one.name: one for one in check_rows(made, ("warm", "cold", "none"))}["label balance"]
+    assert (found.passed, found.found) == (False, "cold 10, none 0, warm 10")
