@@ -79,6 +79,75 @@ def test_wrong_usage_exits_with_2(run: Run, arguments: list[str]) -> None:
     assert "Usage: " in ended.err
 
 
+# Other labels
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> tuple[Path, Path]:
+    """Rows of two labels of their own and none, with votes, and the file of those labels."""
+    labels = tmp_path / "labels.yaml"
+    labels.write_text("- {name: warm, codebook: Is warm.}\n- name: cold\n")
+    rows = [
+        Row(text=f"{n * 7919 % 997} {n * n * 104729}", label=label, votes=votes_for(label, n))
+        for n, label in enumerate(["warm", "cold", "none"] * 10)
+    ]
+    write_rows(tmp_path / "other.jsonl", rows)
+    return tmp_path / "other.jsonl", labels
+
+
+def votes_for(label: str, n: int) -> list[Vote]:
+    return [Vote(annotator="a", label=label), Vote(annotator="b", label=label if n % 5 else "none")]
+
+
+def test_other_labels_are_taken_from_a_file_by_every_command(run: Run, other: tuple[Path, Path]) -> None:
+    rows, labels = other
+    out = rows.with_name("out.jsonl")
+    for command in (
+        ["check", rows],
+        ["split", rows, "--out", out],
+        ["agreement", rows],
+        ["import", rows, "--out", out],
+    ):
+        assert run(*command, "--labels", labels).status == 0
+    assert read_rows([out], marks=["warm", "cold", "none"])[0].label == "warm"
+    ended = run("export", rows, "--out", rows.with_name("tasks.json"), "--labels", labels)
+    assert '<Choice value="warm"/>' in ended.err
+    assert "empathy" not in ended.err
+
+
+def test_without_the_file_other_labels_are_errors_that_name_it(run: Run, other: tuple[Path, Path]) -> None:
+    ended = run("check", other[0])
+    assert ended.status == 1
+    assert "1: label: expected one of empathy, sympathy, over-identification, none, found 'warm'; other" in ended.err
+    assert "named with --labels" in ended.err
+
+
+def test_a_typo_of_another_label_is_no_label(run: Run, other: tuple[Path, Path]) -> None:
+    rows, labels = other
+    with rows.open("a") as file:
+        file.write('{"text": "Hm.", "label": "wram"}\n')
+    ended = run("check", rows, "--labels", labels)
+    assert ended.status == 1
+    assert "31: label: expected one of warm, cold, none, found 'wram' (did you mean 'warm'?)" in ended.err
+
+
+def test_names_of_other_labels_are_mapped_on_import(run: Run, other: tuple[Path, Path]) -> None:
+    rows, labels = other
+    table = rows.with_name("ann.csv")
+    table.write_text("text,label\nYou miss her.,WARM\nHm.,Frosty\n")
+    out = rows.with_name("out.jsonl")
+    assert run("import", table, "--out", out, "--labels", labels, "--label-map", "frosty=Cold").status == 0
+    assert [row.label for row in read_rows([out], marks=["warm", "cold", "none"])] == ["warm", "cold"]
+
+
+def test_check_tells_that_there_are_no_rows_of_none(run: Run, other: tuple[Path, Path]) -> None:
+    rows, labels = other
+    write_rows(rows, [row for row in read_rows([rows], marks=["warm", "cold", "none"]) if row.label != "none"])
+    ended = run("check", rows, "--labels", labels)
+    assert ended.status == 1
+    assert "none 0" in ended.out
+
+
 # import and export
 
 
