@@ -425,7 +425,7 @@ def test_a_model_from_before_other_label_sets_has_the_codebooks_lines(model: Pat
     manifest = json.loads((model / MANIFEST).read_text())
     del manifest["codebook"]
     (model / MANIFEST).write_text(json.dumps(manifest))
-    assert load(model).manifest.codebook == {label: CODEBOOK_LINES[label] for label in ("empathy", "sympathy")}
+    assert load(model).manifest.codebook == {label: CODEBOOK_LINES[label] for label in LABELS}
 
 
 def test_other_labels_have_the_lines_that_the_manifest_gives(model: Path) -> None:
