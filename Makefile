@@ -8,9 +8,10 @@ READY := $(VENV)/.ready
 DATA ?= data/corpus
 MODEL ?= models/current
 PORT ?=
+SWEEP ?= sweep
 ARGS ?=
 
-.PHONY: help setup train resume evaluate robustness bench promote check serve test lint format clean
+.PHONY: help setup train resume evaluate robustness sweep bench promote check serve test lint format clean
 
 help: ## Say what the targets do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -35,6 +36,9 @@ evaluate: $(READY) ## Judge MODEL on the test split of DATA
 robustness: $(READY) ## Put the robustness suite to MODEL, a test for each border, transform and direction
 	ASIF_ROBUSTNESS_MODEL=$(MODEL) $(BIN)/python -m pytest -m robustness -rs tests/train/test_robustness.py $(ARGS)
 
+sweep: $(READY) ## Try recipes, judge them on the validation split, and write the best to SWEEP/best.yaml; goes on where it was
+	$(BIN)/asif-train sweep --data $(DATA) --out $(SWEEP) $(ARGS)
+
 bench: $(READY) ## Time fine-tuning beside the Trainer's defaults
 	$(BIN)/asif-train bench --data $(DATA) $(ARGS)
 
@@ -42,7 +46,7 @@ promote: $(READY) ## Put VERSION in service
 	$(BIN)/asif-train promote $(VERSION)
 
 check: $(READY) ## Check the rows of DATA
-	$(BIN)/asif-data check $(DATA)
+	$(BIN)/asif-data check $(DATA) $(ARGS)
 
 serve: $(READY) ## Serve models/current on PORT; fine-tunes first if there is no model
 	@$(BIN)/asif-train current >/dev/null 2>&1 || $(BIN)/asif-train fit

@@ -99,7 +99,12 @@ def votes_for(label: str, n: int) -> list[Vote]:
 def test_other_labels_are_taken_from_a_file_by_every_command(run: Run, other: tuple[Path, Path]) -> None:
     rows, labels = other
     out = rows.with_name("out.jsonl")
-    for command in (["check", rows], ["split", rows, "--out", out], ["agreement", rows], ["import", rows, "--out", out]):
+    for command in (
+        ["check", rows],
+        ["split", rows, "--out", out],
+        ["agreement", rows],
+        ["import", rows, "--out", out],
+    ):
         assert run(*command, "--labels", labels).status == 0
     assert read_rows([out], marks=["warm", "cold", "none"])[0].label == "warm"
     ended = run("export", rows, "--out", rows.with_name("tasks.json"), "--labels", labels)

@@ -8,7 +8,9 @@ from asif_data.errors import AsifError
 from asif_data.yaml_file import read_yaml
 
 
-@pytest.mark.parametrize(("name", "text"), [("a.yaml", "b: [1, x]"), ("a.yml", "b:\n- 1\n- x"), ("a.json", '{"b": [1, "x"]}')])
+@pytest.mark.parametrize(
+    ("name", "text"), [("a.yaml", "b: [1, x]"), ("a.yml", "b:\n- 1\n- x"), ("a.json", '{"b": [1, "x"]}')]
+)
 def test_both_are_read(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text, encoding="utf-8-sig")
     assert read_yaml(tmp_path / name) == {"b": [1, "x"]}
