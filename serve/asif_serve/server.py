@@ -34,6 +34,7 @@ class Server(uvicorn.Server):
     def __init__(self, settings: Settings, predictor: Predictor, ready: Callable[[], None]) -> None:
         config = uvicorn.Config(
             create_app(settings, predictor, follow=True),
+            log_config=None,  # the log is set up already
             access_log=False,
             log_level="warning",
             server_header=False,

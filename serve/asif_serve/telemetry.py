@@ -1,4 +1,4 @@
-"""Prometheus metrics. None of them carries a word of an utterance.
+"""Prometheus metrics, and spans of the work. None of them carries a word of an utterance.
 
 With several worker processes, prometheus_client keeps the numbers of each in files of the folder that
 PROMETHEUS_MULTIPROC_DIR names, and whichever worker is asked adds them up.
@@ -8,6 +8,7 @@ import os
 from collections import Counter as Count
 from collections.abc import Callable, Iterator, Sequence
 
+from opentelemetry.trace import Tracer
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -16,7 +17,10 @@ from prometheus_client.registry import Collector
 from asif_data.model_dir import Manifest, Reference
 from asif_serve.decision import Decision
 from asif_serve.drift import Window, divergence, recent
+from asif_serve.work import Times
 
+# A short row takes milliseconds: finer than the library's own.
+_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _WINDOW = "asif_window"
 # Told only while they hold: a worker cannot take a sample back from its file, only set it to 0.
 _FLAGS = {"asif_model_info", "asif_model_refused"}
@@ -25,11 +29,19 @@ _FLAGS = {"asif_model_info", "asif_model_refused"}
 class Telemetry(Collector):
     """The metrics of one app, in a registry of its own."""
 
-    def __init__(self, pending: Callable[[], float]) -> None:
+    def __init__(self, pending: Callable[[], float], tracer: Tracer | None = None) -> None:
+        """`pending` tells the queue's length; with a `tracer`, the work of a request has spans."""
         self.registry = CollectorRegistry()
+        self._tracer = tracer
         self._requests = Counter("asif_requests", "Requests answered.", ["path", "status"], registry=self.registry)
-        self._seconds = Histogram(
-            "asif_request_seconds", "Time from request to answer.", ["path"], registry=self.registry
+        self._seconds = self._histogram("asif_request_seconds", "Time from request to answer.", "path")
+        self._tokenization = self._histogram("asif_tokenization_seconds", "Time to encode the rows of an engine call.")
+        self._inference = self._histogram("asif_inference_seconds", "Time of the model on the rows of an engine call.")
+        self._rows = Counter(
+            "asif_rows", "Utterances answered, by the name of the caller's key.", ["key"], registry=self.registry
+        )
+        self._truncated = Counter(
+            "asif_truncated", "Utterances of which a part did not fit and was not read.", registry=self.registry
         )
         self._labels = Counter(
             "asif_labels",
@@ -55,6 +67,9 @@ class Telemetry(Collector):
         self._reference: Reference | None = None
         self._window = Window()
 
+    def _histogram(self, name: str, about: str, *labels: str) -> Histogram:
+        return Histogram(name, about, labels, registry=self.registry, buckets=_SECONDS)
+
     def _gauge(self, name: str, about: str, mode: str, *labels: str) -> Gauge:
         return Gauge(name, about, labels, registry=self.registry, multiprocess_mode=mode)  # pyright: ignore[reportArgumentType]
 
@@ -72,13 +87,33 @@ class Telemetry(Collector):
         """Say whether the model that the link names is refused."""
         self._refused.labels(version).set(int(so))
 
-    def request(self, path: str, status: int, seconds: float) -> None:
-        """Count a request; `path` is a route's template, never what the caller sent."""
+    def request(self, path: str, status: int, seconds: float, rows: int = 0, key: str = "") -> None:
+        """Count a request; `path` is a route's template, never what the caller sent, and `key` the name of its key."""
         self._requests.labels(path, str(status)).inc()
         self._seconds.labels(path).observe(seconds)
+        if rows and status == 200:
+            self._rows.labels(key).inc(rows)
 
-    def decisions(self, decisions: Sequence[Decision]) -> None:
-        """Count answers."""
+    def stages(self, tokenization: float, inference: float) -> None:
+        """Count an engine call, by the seconds that its stages took."""
+        self._tokenization.observe(tokenization)
+        self._inference.observe(inference)
+
+    def trace(self, times: Times) -> None:
+        """With a tracer, two spans below the present one: waiting for the engine, and the engine's work.
+
+        Not one for each row: the rows of a request are many, and take turns with those of others.
+        """
+        if self._tracer is None:
+            return
+        self._tracer.start_span("queue", start_time=times.queued).end(times.begun or None)
+        if times.begun:
+            seconds = {"asif.tokenization_seconds": times.tokenization, "asif.inference_seconds": times.inference}
+            self._tracer.start_span("inference", start_time=times.begun, attributes=seconds).end(times.done or None)
+
+    def decisions(self, decisions: Sequence[Decision], truncated: int = 0) -> None:
+        """Count answers, and how many of them are to part of an input."""
+        self._truncated.inc(truncated)
         labels = Count("none" if decision.reason == "out_of_scope" else decision.best for decision in decisions)
         for label, count in labels.items():
             self._labels.labels(label).inc(count)

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from asif_data.encoding import Utterance
@@ -15,6 +15,8 @@ from asif_serve.decision import Decision
 from asif_serve.predictor import Predictor
 from asif_serve.problems import Problem
 
+# What the shortest row costs, in tokens.
+LEAST = 4
 # The rate is that of about the last hundred engine calls.
 _MEMORY = 0.99
 
@@ -28,7 +30,22 @@ class Answer(NamedTuple):
 
 def tokens(characters: int, most: int) -> int:
     """About how many tokens the model reads of so many characters: what a row costs, before it is encoded."""
-    return min(most, 4 + characters // 4)
+    return min(most, LEAST + characters // 4)
+
+
+@dataclass
+class Times:
+    """When a request's rows were first with the engine and last came back, and how long the engine worked on them.
+
+    Points in time are nanoseconds since 1970, 0 where there was none. Encoding and judging are in seconds, added up over
+    the threads; rows that failed are not in them.
+    """
+
+    queued: int = field(default_factory=time.time_ns)
+    begun: int = 0
+    done: int = 0
+    tokenization: float = 0.0
+    inference: float = 0.0
 
 
 @dataclass(eq=False)
@@ -39,6 +56,7 @@ class _Job:
     read: Callable[[int], Utterance]
     costs: list[int]
     future: asyncio.Future[list[Answer]]
+    times: Times
     begun: int = 0
     room: int = 0
 
@@ -66,8 +84,10 @@ class WorkQueue:
     request that nobody waits for any more are not begun. `pending` is the number of tokens waiting or under way.
     """
 
-    def __init__(self, threads: int, limit: int) -> None:
+    def __init__(self, threads: int, limit: int, timed: Callable[[float, float], None] = lambda *_: None) -> None:
+        """`timed` hears of every engine call, on its thread: the seconds that encoding and judging its rows took."""
         self._limit = limit
+        self._timed = timed
         self._threads = [
             threading.Thread(target=self._work, name=f"asif-work-{i}", daemon=True) for i in range(threads)
         ]
@@ -83,18 +103,18 @@ class WorkQueue:
         self,
         predictor: Predictor,
         read: Callable[[int], Utterance],
-        lengths: Sequence[int],
+        costs: Sequence[int],
         deadline: float | None = None,
+        times: Times | None = None,
     ) -> asyncio.Future[list[Answer]]:
-        """A future of one answer for each row: `read(i)` gives row i, `lengths[i]` is its number of characters.
+        """A future of one answer for each row: `read(i)` gives row i, `costs[i]` is what it costs in `tokens`.
 
-        Cancelling the future, or giving it a result, takes the rows that are not begun out of the queue. So does
+        `times` is filled in while the rows are worked on. Cancelling the future, or giving it a result, takes the rows that are not begun out of the queue. So does
         `deadline`, a time of the event loop's clock: the future then ends with Problem 503. Raises Problem 429 if
         the queue is full.
         """
         loop = asyncio.get_running_loop()
-        most = predictor.model.manifest.max_tokens
-        job = _Job(predictor, read, [tokens(length, most) for length in lengths], loop.create_future())
+        job = _Job(predictor, read, list(costs), loop.create_future(), times or Times())
         if not job.costs:
             job.future.set_result([])
             return job.future
@@ -201,7 +221,7 @@ class WorkQueue:
                 self._ready.wait()
             taken = self._take()
         start = time.perf_counter()
-        answers = _answer(taken)
+        answers = self._answer(taken)
         self._settle(taken, answers, time.perf_counter() - start)
         return True
 
@@ -210,19 +230,43 @@ class WorkQueue:
         predictor, taken = self._jobs[0].predictor, []
         while self._jobs and self._jobs[0].predictor is predictor and len(taken) < predictor.batch:
             job = self._jobs.popleft()
+            job.times.begun = job.times.begun or time.time_ns()
             taken.append((job, job.begun))
             job.begun += 1
             if job.begun < len(job.costs):
                 self._jobs.append(job)
         return taken
 
+    def _answer(self, taken: list[tuple[_Job, int]]) -> list[Answer | Exception]:
+        """Answers to rows of one predictor, from one call; where that fails, each row has its own answer or error."""
+        predictor = taken[0][0].predictor
+        try:
+            start = time.perf_counter()
+            encoded = predictor.encoder([job.read(row) for job, row in taken])
+            between = time.perf_counter()
+            decisions = predictor.decide(encoded)
+        except Exception as error:
+            if len(taken) == 1:
+                return [error]
+            return [answer for one in taken for answer in self._answer([one])]
+        self._time(taken, between - start, time.perf_counter() - between)
+        return [Answer(*both) for both in zip(decisions, (e.truncated for e in encoded), strict=True)]
+
+    def _time(self, taken: list[tuple[_Job, int]], tokenization: float, inference: float) -> None:
+        self._timed(tokenization, inference)
+        with self._ready:
+            for job, _ in taken:
+                job.times.tokenization += tokenization / len(taken)
+                job.times.inference += inference / len(taken)
+
     def _settle(self, taken: list[tuple[_Job, int]], answers: list[Answer | Exception], seconds: float) -> None:
         with self._ready:
-            spent = 0
+            spent, now = 0, time.time_ns()
             for (job, row), answer in zip(taken, answers, strict=True):
                 spent += job.costs[row]
                 self._pay(job, job.costs[row])
                 job.left -= 1
+                job.times.done = now
                 if isinstance(answer, Exception):
                     job.error = answer
                     self._withdraw(job)
@@ -236,15 +280,3 @@ class WorkQueue:
                     self._finished.append(job)
             self._spent = _MEMORY * self._spent + spent
             self._seconds = _MEMORY * self._seconds + seconds
-
-
-def _answer(taken: list[tuple[_Job, int]]) -> list[Answer | Exception]:
-    """Answers to rows of one predictor, from one call; where that fails, each row has its own answer or error."""
-    predictor = taken[0][0].predictor
-    try:
-        encoded = predictor.encoder([job.read(row) for job, row in taken])
-        return [Answer(*both) for both in zip(predictor.decide(encoded), (e.truncated for e in encoded), strict=True)]
-    except Exception as error:
-        if len(taken) == 1:
-            return [error]
-        return [answer for one in taken for answer in _answer([one])]

@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection, wait
 from prometheus_client.multiprocess import mark_process_dead
 
 from asif_data.errors import AsifError
+from asif_serve import logs
 from asif_serve.predictor import load_predictor
 from asif_serve.server import run
 from asif_serve.settings import Settings
@@ -81,13 +82,14 @@ class Supervisor:
     def run(self, ready: Callable[[], None]) -> None:
         """Start the workers, call `ready` when all take requests, and keep their number.
 
-        Raises AsifError if one cannot start in the first place; it has said why.
+        Raises AsifError if one cannot start in the first place; the log says why. Also if there is no folder for their
+        metrics.
         """
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, self._stop)
         _FORKS.set_forkserver_preload(_LIBRARIES)
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-        with tempfile.TemporaryDirectory(prefix="asif-metrics-") as folder:
+        with _folder() as folder:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
             try:
                 self._workers = [_Worker(self._settings, self._listener) for _ in range(self._settings.workers)]
@@ -105,7 +107,7 @@ class Supervisor:
     def _wait_for_all(self) -> None:
         while not self._stopping and not all(worker.ready for worker in self._workers):
             if not all(worker.process.is_alive() for worker in self._workers):
-                raise AsifError("A worker could not start; what it said stands above.")
+                raise AsifError("A worker could not start; what it logged stands above.")
             self._look()
 
     def _look(self) -> None:
@@ -128,14 +130,29 @@ class Supervisor:
                 worker.process.join()
 
 
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    """Where the workers' metrics meet. Raises AsifError where nothing may be written."""
+    try:
+        return tempfile.TemporaryDirectory(prefix="asif-metrics-")
+    except OSError as error:
+        raise AsifError(
+            f"ASIF_WORKERS: expected a folder for temporary files, which several workers need, found none ({error.strerror}); set TMPDIR."
+        ) from None
+
+
 def _work(settings: Settings, listener: socket.socket, pipe: Connection) -> None:
     """One worker, in its own process. It takes no connection before it has a model."""
+    logs.set_up(settings.log_level)
     try:
         predictor = load_predictor(settings.model)
+        threading.Thread(target=_outlive_no_parent, daemon=True).start()
+        run(settings, predictor, listener, lambda: pipe.send(True))
     except AsifError as error:
-        sys.exit(str(error))
-    threading.Thread(target=_outlive_no_parent, daemon=True).start()
-    run(settings, predictor, listener, lambda: pipe.send(True))
+        log.critical("%s", error)
+        sys.exit(1)
+    except Exception:  # multiprocessing would print its message
+        log.critical("crashed", exc_info=True)
+        sys.exit(1)
 
 
 def _outlive_no_parent() -> None:

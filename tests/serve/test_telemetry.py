@@ -30,6 +30,33 @@ def test_requests_are_counted_by_path_and_status():
     assert found["asif_request_seconds_sum", "/predict"] == 0.75
 
 
+def test_rows_are_counted_by_key_where_they_were_answered():
+    telemetry = Telemetry(lambda: 0)
+    telemetry.request("/predict", 200, 0, rows=3, key="notes")
+    telemetry.request("/predict", 200, 0, rows=2)
+    telemetry.request("/predict", 500, 0, rows=7, key="notes")
+    found = read(telemetry)
+    assert found["asif_rows_total", "notes"] == 3
+    assert found["asif_rows_total", ""] == 2
+
+
+def test_engine_calls_are_counted_by_what_their_stages_took():
+    telemetry = Telemetry(lambda: 0)
+    for tokenization, inference in ((0.25, 0.5), (0.0003, 2.0)):
+        telemetry.stages(tokenization, inference)
+    found = read(telemetry)
+    assert (found["asif_tokenization_seconds_count",], found["asif_inference_seconds_count",]) == (2, 2)
+    assert (found["asif_tokenization_seconds_sum",], found["asif_inference_seconds_sum",]) == (0.2503, 2.5)
+    assert found["asif_tokenization_seconds_bucket", "0.0005"] == 1
+
+
+def test_cut_inputs_are_counted():
+    telemetry = Telemetry(lambda: 0)
+    telemetry.decisions([decision("a"), decision("b")], truncated=1)
+    telemetry.decisions([decision("a")])
+    assert read(telemetry)["asif_truncated_total",] == 1
+
+
 def test_answers_are_counted_by_label_and_reason():
     telemetry = Telemetry(lambda: 0)
     telemetry.decisions([decision("a"), decision("a"), decision("b", "uncertain"), decision("b", "out_of_scope")])

@@ -10,10 +10,9 @@ import pytest
 
 from asif_data.encoding import Utterance
 from asif_serve.problems import Problem
-from asif_serve.work import WorkQueue, tokens
+from asif_serve.work import Times, WorkQueue, tokens
 
-COST = 10  # tokens of a row of 24 characters
-LENGTH = 24
+COST = 10  # tokens of a row
 
 
 class Engine:
@@ -48,8 +47,8 @@ class Engine:
 def make_queue():
     made = []
 
-    def make(threads=2, limit=10_000):
-        made.append(WorkQueue(threads, limit))
+    def make(threads=2, limit=10_000, **options):
+        made.append(WorkQueue(threads, limit, **options))
         return made[-1]
 
     yield make
@@ -57,9 +56,9 @@ def make_queue():
         queue.close()
 
 
-def ask(queue, engine, texts, deadline=None):
+def ask(queue, engine, texts, deadline=None, times=None):
     rows = [Utterance(text) for text in texts]
-    return queue.submit(engine, rows.__getitem__, [LENGTH] * len(rows), deadline)
+    return queue.submit(engine, rows.__getitem__, [COST] * len(rows), deadline, times)
 
 
 def several(name, count):
@@ -162,6 +161,48 @@ def test_an_engine_that_likes_several_rows_gets_them_from_several_requests(make_
     assert engine.calls == [["first"], ["a 0", "b 0", "c 0"], ["b 1", "b 2"]]
     assert other.calls == [["other"]]
     assert [[answer.decision for answer in each] for each in answers[1:3]] == [["a 0"], several("b", 3)]
+
+
+# Times
+
+
+def test_what_the_engine_took_is_told_of_every_call_and_of_every_request(make_queue):
+    calls, times, other = [], Times(), Times()
+
+    async def main():
+        queue = make_queue(timed=lambda *seconds: calls.append(seconds))
+        await asyncio.gather(ask(queue, engine, several("row", 3), times=times), ask(queue, engine, ["o"], times=other))
+
+    engine = Engine(seconds=0.02)
+    asyncio.run(main())
+    assert len(calls) == 4
+    for each in (times, other):
+        assert each.queued <= each.begun < each.done <= time.time_ns()
+    assert 0.06 <= times.inference < 5 and 0.02 <= other.inference < 5
+    assert times.inference + other.inference == pytest.approx(sum(inference for _, inference in calls))
+    assert times.tokenization + other.tokenization == pytest.approx(sum(tokenization for tokenization, _ in calls))
+    assert times.tokenization < times.inference
+
+
+def test_a_call_for_several_requests_is_shared_among_them_and_one_that_fails_has_no_time(make_queue):
+    calls, found = [], [Times() for _ in range(4)]
+
+    async def main():
+        queue = make_queue(threads=1, timed=lambda *seconds: calls.append(seconds))
+        engine.gate.clear()
+        works = [ask(queue, engine, ["first"], times=found[0])]
+        await begun(engine)
+        works += [ask(queue, engine, [name], times=times) for name, times in zip("ab", found[1:3], strict=True)]
+        engine.gate.set()
+        await asyncio.gather(*works)
+        with pytest.raises(ZeroDivisionError):
+            await ask(queue, engine, ["poison"], times=found[3])
+
+    engine = Engine(batch=2, seconds=0.01)
+    asyncio.run(main())
+    assert len(calls) == 2
+    assert found[1].inference == found[2].inference == pytest.approx(calls[1][1] / 2)
+    assert found[3].begun and found[3].done and not found[3].inference
 
 
 # Limits
@@ -390,7 +431,7 @@ def test_whatever_happens_every_request_ends_rightly_and_nothing_is_left(make_qu
         try:
             work = ask(queue, chance.choice(engines), texts, deadline)
             if chance.random() < 0.2:
-                asyncio.get_running_loop().call_later(chance.random() * 0.01, work.cancel)
+                asyncio.get_running_loop().call_later(chance.choice([0, 0.005]), work.cancel)
             found = [answer.decision for answer in await work]
         except Problem as problem:
             return problem.status_code
