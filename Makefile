@@ -10,9 +10,10 @@ MODEL ?= models/current
 VERSION ?=
 NEW ?=
 PORT ?=
+SWEEP ?= sweep
 ARGS ?=
 
-.PHONY: help setup train resume evaluate verify robustness bench compare promote rollback check serve test soak lint format \
+.PHONY: help setup train resume sweep evaluate verify robustness bench compare promote rollback check serve test soak lint format \
   openapi sbom audit clean
 
 help: ## Say what the targets do
@@ -41,6 +42,9 @@ verify: $(READY) ## Judge MODEL again: does report.json say what is found?
 robustness: $(READY) ## Put the robustness suite to MODEL, a test for each border, transform and direction
 	ASIF_ROBUSTNESS_MODEL=$(MODEL) $(BIN)/python -m pytest -m robustness -rs tests/train/test_robustness.py $(ARGS)
 
+sweep: $(READY) ## Try recipes, judge them on the validation split, and write the best to SWEEP/best.yaml; goes on where it was
+	$(BIN)/asif-train sweep --data $(DATA) --out $(SWEEP) $(ARGS)
+
 bench: $(READY) ## Time fine-tuning beside the Trainer's defaults
 	$(BIN)/asif-train bench --data $(DATA) $(ARGS)
 
@@ -54,7 +58,7 @@ rollback: $(READY) ## Put the version before in service again
 	$(BIN)/asif-train rollback $(ARGS)
 
 check: $(READY) ## Check the rows of DATA
-	$(BIN)/asif-data check $(DATA)
+	$(BIN)/asif-data check $(DATA) $(ARGS)
 
 serve: $(READY) ## Serve models/current on PORT; fine-tunes first if there is no model
 	@$(BIN)/asif-train current >/dev/null 2>&1 || $(BIN)/asif-train fit

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from asif_data.encoding import ENCODING_VERSION
-from asif_data.labels import MARKS
+from asif_data.labels import LABELS, MARKS
 from asif_data.model_dir import (
     CONFIG,
     ONNX_FP32,
@@ -50,7 +50,7 @@ def _fill(folder: Path, version: str = "v1") -> Path:
         name="tiny",
         version=version,
         created=datetime(2025, 1, 31, 12, tzinfo=UTC),
-        labels=["empathy", "sympathy"],
+        labels=list(LABELS),
         encoding_version=ENCODING_VERSION,
         max_tokens=64,
         calibration=calibration,

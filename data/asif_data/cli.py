@@ -1,4 +1,4 @@
-"""`asif-data`: import, export, check, split and agreement of row files."""
+"""`asif-data`: import, export, check, split and agreement of row files, and labels that stand off from their texts."""
 
 import json
 from dataclasses import asdict
@@ -13,22 +13,27 @@ from rich.table import Table
 
 from asif_data.agreement import alpha
 from asif_data.checks import check_against, check_rows
+from asif_data.croissant import METADATA, renew
 from asif_data.errors import AsifError
 from asif_data.exporting import SHAPES, write_export
 from asif_data.files import check_writable, write_atomically
 from asif_data.importing import USUAL, Imported, Settings, import_rows
 from asif_data.label_names import LabelNames, read_table
-from asif_data.labels import LabelSet, read_labels
+from asif_data.labels import CODEBOOK, LabelSet, read_labels
 from asif_data.rows import Placed, Row, placed_rows, row_files, write_rows
-from asif_data.splits import assign_splits
+from asif_data.source_corpora import CORPORA, read_replies
+from asif_data.splits import assign_splits, fill_splits
+from asif_data.standoff import StandoffLabel, detach, join, read_standoff, write_standoff
 from asif_data.tools import TOOLS
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_show_locals=False,
-    help="Rows of counselor utterances: import, export, check, split, agreement.",
+    help="Rows of counselor utterances: import, export, check, split, agreement, stand-off labels.",
 )
+STANDOFF_LABELS = Path("data/standoff/labels.jsonl")
+_TOLD_KEYS = 3
 out = Console()
 err = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
 
@@ -234,10 +239,13 @@ def split(
     seed: Annotated[int, typer.Option(help="Seed of the shuffle.")] = 0,
     labels: Labels = None,
 ) -> None:
-    """Give each row a split: 80/10/10, by label, with groups and near-duplicates kept together."""
+    """Give each row a split: 80/10/10, by label, with groups and near-duplicates kept together.
+
+    Rows that have a split keep it: so new rows are added to a corpus.
+    """
     check_writable(out_file, ".jsonl")
     rows = _read(paths, read_labels(labels))
-    names = assign_splits(rows, seed)
+    names = fill_splits(rows, seed)
     write_rows(out_file, [row.model_copy(update={"split": name}) for row, name in zip(rows, names, strict=True)])
     counts = ", ".join(f"{name} {names.count(name)}" for name in sorted(set(names)))
     out.print(f"{out_file}: {counts}", markup=False)
@@ -264,6 +272,102 @@ def agreement(paths: Paths, labels: Labels = None, as_json: AsJson = False) -> N
     for name, n, value in lines:
         table.add_row(escape(name), str(n), "not defined" if value is None else f"{value:.3f}")
     out.print(table)
+
+
+def _copy(corpus: str) -> Any:
+    name, home, files, _ = CORPORA[corpus]
+    return typer.Option(f"--{corpus}", help=f"Your copy of {name}: {files} of github.com/{home}, or its folder.")
+
+
+@app.command()
+def standoff(
+    out_file: Annotated[Path, typer.Option("--out", help="JSONL file of rows to write.")],
+    annomi: Annotated[Path | None, _copy("annomi")] = None,
+    esconv: Annotated[Path | None, _copy("esconv")] = None,
+    epitome: Annotated[Path | None, _copy("epitome")] = None,
+    labels_file: Annotated[
+        Path, typer.Option("--labels", help="The labels and the keys of their texts.")
+    ] = STANDOFF_LABELS,
+    as_json: AsJson = False,
+) -> None:
+    """Put the project's labels of published corpora and your own copies of these together into rows."""
+    check_writable(out_file, ".jsonl")
+    copies = {"annomi": annomi, "esconv": esconv, "epitome": epitome}
+    labels = read_standoff(labels_file)
+    replies = {corpus: read_replies(corpus, path) for corpus, path in copies.items() if path}
+    if not replies:
+        raise AsifError(f"expected the path of at least one corpus (--{', --'.join(copies)}), found none.")
+    rows = join(labels, replies)
+    if not rows:
+        count = sum(map(len, replies.values()))
+        raise AsifError(
+            f"expected replies that {labels_file} has labels for, found none among {count}; nothing was written."
+        )
+    write_rows(out_file, rows)
+    _tell_standoff(out_file, [label for label in labels if label.corpus in replies], rows, as_json)
+
+
+def _tell_standoff(out_file: Path, labels: list[StandoffLabel], rows: list[Row], as_json: bool) -> None:
+    ids = {row.id for row in rows}
+    sources = [
+        {
+            "source": source,
+            "labels": len(own := [label for label in labels if label.source == source]),
+            "found": sum(label.id in ids for label in own),
+            "not_found": [label.key for label in own if label.id not in ids],
+        }
+        for source in sorted({label.source for label in labels})
+    ]
+    if as_json:
+        typer.echo(json.dumps({"rows": len(rows), "sources": sources}, indent=2))
+        return
+    table = Table("source", "labels", "found", "not found", title=f"{out_file}: {len(rows)} rows")
+    for s in sources:
+        table.add_row(s["source"], str(s["labels"]), str(s["found"]), str(len(s["not_found"])))
+    out.print(table)
+    for s in sources:
+        keys = s["not_found"]
+        more = f" and {len(keys) - _TOLD_KEYS} more (--json names all)" if len(keys) > _TOLD_KEYS else ""
+        if keys:
+            out.print(f"{s['source']}: not found: {', '.join(keys[:_TOLD_KEYS])}{more}", markup=False)
+
+
+@app.command("detach")
+def detach_(
+    paths: Paths,
+    out_file: Annotated[
+        Path, typer.Option("--out", help="JSONL file of labels; those that it holds already stay, unless given anew.")
+    ] = STANDOFF_LABELS,
+    as_json: AsJson = False,
+) -> None:
+    """Keep the labels and votes of rows without their texts, for `standoff` to put together again.
+
+    `source` must begin with the corpus: annomi, esconv or epitome, and more after a hyphen.
+    """
+    check_writable(out_file, ".jsonl")
+    before = {label.id: label for label in read_standoff(out_file)} if out_file.exists() else {}
+    given = {label.id: label for label in detach(_read(paths, CODEBOOK))}
+    write_standoff(out_file, (before | given).values())
+    counts = {
+        "labels": len(before | given),
+        "added": len(given.keys() - before.keys()),
+        "changed": sum(before[name] != given[name] for name in before.keys() & given.keys()),
+    }
+    if as_json:
+        typer.echo(json.dumps(counts))
+    else:
+        out.print(
+            f"{out_file}: {counts['labels']} labels, {counts['added']} added, {counts['changed']} changed", markup=False
+        )
+
+
+@app.command()
+def croissant(
+    folder: Annotated[Path, typer.Argument(help=f"Folder of row files and their {METADATA}.")] = Path("data/corpus"),
+) -> None:
+    """Renew the sizes and hashes of the row files in the Croissant metadata beside them."""
+    renewed = renew(folder)
+    out.print(f"{folder / METADATA}: {', '.join(renewed) or 'nothing'} renewed", markup=False)
 
 
 def main() -> None:

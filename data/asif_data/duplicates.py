@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from hashlib import blake2b
 from itertools import combinations
+from zlib import crc32
 
 import numpy as np
 from datasketch import MinHash, MinHashLSH
@@ -97,8 +98,9 @@ def _bands(texts: Sequence[str], threshold: float) -> np.ndarray:
     index = MinHashLSH(threshold=threshold, num_perm=_PERMUTATIONS)  # knows how many bands, of how many values
     mix = np.random.default_rng(0).integers(2**63, size=index.r, dtype=np.uint64) * 2 + 1
     grams = ([gram.encode(errors="surrogatepass") for gram in shingles(text)] for text in texts)
+    sketches = MinHash.generator(grams, num_perm=_PERMUTATIONS, seed=0, hashfunc=crc32)
     bands = np.empty((len(texts), index.b), dtype=np.uint64)
-    for row, sketch in zip(bands, MinHash.generator(grams, num_perm=_PERMUTATIONS, seed=0), strict=True):
+    for row, sketch in zip(bands, sketches, strict=True):
         row[:] = sketch.hashvalues[: index.b * index.r].reshape(index.b, index.r) @ mix  # modulo 2**64
     return bands
 
@@ -107,8 +109,8 @@ def _candidates(bands: np.ndarray) -> set[tuple[int, int]]:
     found: set[tuple[int, int]] = set()
     for band in bands.T:
         order = np.argsort(band, kind="stable")
-        cuts = np.flatnonzero(np.diff(band[order])) + 1
-        for same in np.split(order, cuts):
-            if len(same) > 1:
-                found.update(combinations(same.tolist(), 2))
+        alike = np.flatnonzero(np.diff(band[order]) == 0)  # the place of each that is as the next one
+        for run in np.split(alike, np.flatnonzero(np.diff(alike) > 1) + 1):
+            if len(run):
+                found.update(combinations(order[run[0] : run[-1] + 2].tolist(), 2))
     return found

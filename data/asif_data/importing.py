@@ -210,7 +210,7 @@ def _arrow(path: Path, errors: list[RowError], encoding: str) -> Iterator[tuple[
         raise AsifError(f"{path}: expected an Arrow file written by `datasets`, found a broken one.") from None
 
 
-_READERS: dict[str, Reader] = {**READERS, ".json": _json, ".arrow": _arrow}
+FILE_READERS: dict[str, Reader] = {**READERS, ".json": _json, ".arrow": _arrow}
 _SAVED = ("state.json", "dataset_dict.json")
 
 
@@ -218,7 +218,7 @@ def _source_files(path: Path) -> list[Path]:
     """The files that a path stands for: itself, a folder's files, or the shards of a saved `datasets` folder."""
     if any((path / name).is_file() for name in _SAVED):
         return sorted([*path.glob("data-*.arrow"), *path.glob("*/data-*.arrow")])
-    return row_files(path, [ending for ending in _READERS if ending != ".arrow"])
+    return row_files(path, [ending for ending in FILE_READERS if ending != ".arrow"])
 
 
 def _voter(path: Path, file: Path) -> str:
@@ -230,7 +230,7 @@ def _items(file: Path, settings: Settings, errors: list[RowError]) -> Iterator[t
     read = None
     lacking: list[str] | None = None
     columns: list[str] = []
-    for line, record in records(file, errors, _READERS, settings.encoding):
+    for line, record in records(file, errors, FILE_READERS, settings.encoding):
         read = read or TOOLS[settings.tool or recognise(record)]
         try:
             item = read(record)

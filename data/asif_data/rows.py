@@ -252,10 +252,15 @@ def _is_unicode(value: Any) -> bool:
 
 
 def _sentence(error: Any, record: Mapping[str, Any], marks: Sequence[str]) -> str:
-    if error["type"] != "value_error":
-        return f"{error['msg'].lower()}, found {type(error['input']).__name__}"
     found = f", found {_told(error['input'], record, marks)}" if error["loc"] == ("split",) else ""
-    return f"{error['ctx']['error']}{found}"
+    return sentence(error) + found
+
+
+def sentence(error: Any) -> str:
+    """What one of pydantic's errors says, without the value: it may be an utterance."""
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    return f"{error['msg'].lower()}, found {type(error['input']).__name__}"
 
 
 def records(

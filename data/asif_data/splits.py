@@ -62,7 +62,8 @@ def assign_splits(rows: Sequence[Row], seed: int = 0) -> list[str]:
     if given:
         if len(given) < len(rows):
             raise AsifError(
-                f"expected a split for every row or for none, found {len(given)} of {len(rows)} rows with one."
+                f"expected a split for every row or for none, found {len(given)} of {len(rows)} rows with one; "
+                "`asif-data split` fills them in."
             )
         return given
     groups = linked_groups(rows)
@@ -77,6 +78,28 @@ def assign_splits(rows: Sequence[Row], seed: int = 0) -> list[str]:
         f"expected groups of every label for each of the three splits, found {counts[rarest]} groups with {rarest!r}; "
         "add rows or give each row a split."
     )
+
+
+def fill_splits(rows: Sequence[Row], seed: int = 0) -> list[str]:
+    """A split for each row, as `assign_splits`; but where some rows carry one, they keep it and the others are added to them.
+
+    A row without a split goes where the rows are that it is linked to (see `linked_groups`); those linked to none are
+    split among themselves. Raises AsifError that names the rows which are linked to two sides.
+    """
+    if not any(row.split for row in rows):
+        return assign_splits(rows, seed)
+    groups = linked_groups(rows)
+    sides: dict[int, set[str]] = {group: set() for group in groups}
+    for row, group in zip(rows, groups, strict=True):
+        if row.split:
+            sides[group].add(row.split)
+    torn = [i for i, group in enumerate(groups) if not rows[i].split and len(sides[group]) > 1]
+    if torn:
+        names = ", ".join(rows[i].id or f"row {i + 1}" for i in torn)
+        raise AsifError(f"expected rows linked to one split at most, found {names} between two; leave them out.")
+    new = [i for i, group in enumerate(groups) if not sides[group]]
+    drawn = dict(zip(new, assign_splits([rows[i] for i in new], seed), strict=True)) if new else {}
+    return [drawn.get(i) or rows[i].split or next(iter(sides[group])) for i, group in enumerate(groups)]
 
 
 def _folds(labels: Sequence[str], groups: Sequence[int], count: int, seed: int) -> list[list[int]]:

@@ -187,3 +187,10 @@ def test_a_row_like_several_counts_once() -> None:
     twins = placed("test.jsonl", *[HELD_OUT[0].row] * 2)
     found = check_against(placed("mine.csv", Row(text=HELD_OUT[0].row.text)), twins)
     assert (found.found, len(found.rows)) == ("1 of 1 rows", 2)
+
+
+def test_a_mark_that_must_occur_and_does_not_fails() -> None:
+    made = rows(warm=10, cold=10)
+    assert {one.name: one for one in check_rows(made)}["label balance"].passed
+    found = {one.name: one for one in check_rows(made, ("warm", "cold", "none"))}["label balance"]
+    assert (found.passed, found.found) == (False, "cold 10, none 0 (8 missing), warm 10")

@@ -60,7 +60,10 @@ def file(tmp_path: Path, rows: list[Row]) -> Path:
     return tmp_path / "rows.jsonl"
 
 
-@pytest.mark.parametrize("command", [[], ["import"], ["export"], ["check"], ["split"], ["agreement"]])
+@pytest.mark.parametrize(
+    "command",
+    [[], ["import"], ["export"], ["check"], ["split"], ["agreement"], ["standoff"], ["detach"], ["croissant"]],
+)
 def test_every_command_has_help(run: Run, command: list[str]) -> None:
     ended = run(*command, "--help")
     assert ended.status == 0
@@ -74,6 +77,75 @@ def test_wrong_usage_exits_with_2(run: Run, arguments: list[str]) -> None:
     ended = run(*arguments)
     assert ended.status == 2
     assert "Usage: " in ended.err
+
+
+# Other labels
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> tuple[Path, Path]:
+    """Rows of two labels of their own and none, with votes, and the file of those labels."""
+    labels = tmp_path / "labels.yaml"
+    labels.write_text("- {name: warm, codebook: Is warm.}\n- name: cold\n")
+    rows = [
+        Row(text=f"{n * 7919 % 997} {n * n * 104729}", label=label, votes=votes_for(label, n))
+        for n, label in enumerate(["warm", "cold", "none"] * 10)
+    ]
+    write_rows(tmp_path / "other.jsonl", rows)
+    return tmp_path / "other.jsonl", labels
+
+
+def votes_for(label: str, n: int) -> list[Vote]:
+    return [Vote(annotator="a", label=label), Vote(annotator="b", label=label if n % 5 else "none")]
+
+
+def test_other_labels_are_taken_from_a_file_by_every_command(run: Run, other: tuple[Path, Path]) -> None:
+    rows, labels = other
+    out = rows.with_name("out.jsonl")
+    for command in (
+        ["check", rows],
+        ["split", rows, "--out", out],
+        ["agreement", rows],
+        ["import", rows, "--out", out],
+    ):
+        assert run(*command, "--labels", labels).status == 0
+    assert read_rows([out], marks=["warm", "cold", "none"])[0].label == "warm"
+    ended = run("export", rows, "--out", rows.with_name("tasks.json"), "--labels", labels)
+    assert '<Choice value="warm"/>' in ended.err
+    assert "empathy" not in ended.err
+
+
+def test_without_the_file_other_labels_are_errors_that_name_it(run: Run, other: tuple[Path, Path]) -> None:
+    ended = run("check", other[0])
+    assert ended.status == 1
+    assert "1: label: expected one of empathy, sympathy, over-identification, none, found 'warm'; other" in ended.err
+    assert "named with --labels" in ended.err
+
+
+def test_a_typo_of_another_label_is_no_label(run: Run, other: tuple[Path, Path]) -> None:
+    rows, labels = other
+    with rows.open("a") as file:
+        file.write('{"text": "Hm.", "label": "wram"}\n')
+    ended = run("check", rows, "--labels", labels)
+    assert ended.status == 1
+    assert "31: label: expected one of warm, cold, none, found 'wram' (did you mean 'warm'?)" in ended.err
+
+
+def test_names_of_other_labels_are_mapped_on_import(run: Run, other: tuple[Path, Path]) -> None:
+    rows, labels = other
+    table = rows.with_name("ann.csv")
+    table.write_text("text,label\nYou miss her.,WARM\nHm.,Frosty\n")
+    out = rows.with_name("out.jsonl")
+    assert run("import", table, "--out", out, "--labels", labels, "--label-map", "frosty=Cold").status == 0
+    assert [row.label for row in read_rows([out], marks=["warm", "cold", "none"])] == ["warm", "cold"]
+
+
+def test_check_tells_that_there_are_no_rows_of_none(run: Run, other: tuple[Path, Path]) -> None:
+    rows, labels = other
+    write_rows(rows, [row for row in read_rows([rows], marks=["warm", "cold", "none"]) if row.label != "none"])
+    ended = run("check", rows, "--labels", labels)
+    assert ended.status == 1
+    assert "none 0" in ended.out
 
 
 # import and export
@@ -380,3 +452,83 @@ def test_agreement_without_votes_is_one_sentence(run: Run, tmp_path: Path) -> No
     ended = run("agreement", tmp_path / "rows.jsonl")
     assert (ended.status, ended.out) == (1, "")
     assert ended.err == "expected rows with at least two votes, found none in 1 rows.\n"
+
+
+# standoff and detach
+
+
+@pytest.fixture
+def copies(tmp_path: Path) -> Path:
+    """Labels of three replies, and copies of two corpora, one of which has but one of its two."""
+    votes = [Vote(annotator="blind-1", label="empathy")]
+    said = [("You miss her.", "annomi-even"), ("You are worn out.", "annomi-even"), ("I lost mine too.", "epitome-a")]
+    rows = [Row(text=text, context="She left.", label="empathy", votes=votes, source=source) for text, source in said]
+    write_rows(tmp_path / "labelled.jsonl", rows)
+    (tmp_path / "AnnoMI-simple.csv").write_text(
+        "transcript_id,utterance_id,interlocutor,utterance_text\n8,0,client,SHE LEFT\n8,1,therapist,You miss  her.\n"
+    )
+    (tmp_path / "explorations-reddit.csv").write_text(
+        "sp_id,rp_id,seeker_post,response_post\ns1,r1,She left.,I lost mine too.\n"
+    )
+    return tmp_path
+
+
+def test_labels_stand_off_from_rows_and_join_other_copies_of_their_texts(run: Run, copies: Path) -> None:
+    labels, out = copies / "labels.jsonl", copies / "real.jsonl"
+    ended = run("detach", copies / "labelled.jsonl", "--out", labels)
+    assert (ended.status, ended.out, ended.err) == (0, f"{labels}: 3 labels, 3 added, 0 changed\n", "")
+    assert "miss" not in labels.read_text()
+    ended = run("standoff", "--annomi", copies, "--epitome", copies, "--labels", labels, "--out", out)
+    assert (ended.status, ended.err) == (0, "")
+    [lost] = [line for line in ended.out.splitlines() if "not found: " in line]
+    assert lost.startswith("annomi-even: not found: ")
+    assert [(row.text, row.context, row.label, row.group) for row in read_rows([out])] == [
+        ("You miss her.", "SHE LEFT", "empathy", "annomi-8"),
+        ("I lost mine too.", "She left.", "empathy", "epitome-s1"),
+    ]
+    told = json.loads(run("standoff", "--annomi", copies, "--labels", labels, "--out", out, "--json").out)
+    missing = lost.rpartition(" ")[2]
+    assert told == {
+        "rows": 1,
+        "sources": [{"source": "annomi-even", "labels": 2, "found": 1, "not_found": [missing]}],
+    }
+
+
+def test_detach_adds_to_the_labels_that_are_there(run: Run, copies: Path) -> None:
+    labels = copies / "labels.jsonl"
+    run("detach", copies / "labelled.jsonl", "--out", labels)
+    votes = [Vote(annotator="blind-1", label="none")]
+    said = ["you miss her", "What else?"]
+    new = [Row(text=text, context="She left.", label="none", votes=votes, source="annomi-even") for text in said]
+    write_rows(copies / "new.jsonl", new)
+    counts = {"labels": 4, "added": 1, "changed": 1}
+    assert json.loads(run("detach", copies / "new.jsonl", "--out", labels, "--json").out) == counts
+    assert sum('"label": "none", "votes"' in line for line in labels.read_text().splitlines()) == 2
+    assert run("detach", copies / "new.jsonl", "--out", labels).out == f"{labels}: 4 labels, 0 added, 0 changed\n"
+
+
+def test_nothing_is_written_where_no_label_finds_its_text(run: Run, copies: Path) -> None:
+    labels, out = copies / "labels.jsonl", copies / "real.jsonl"
+    ended = run("standoff", "--annomi", copies, "--labels", labels, "--out", out)
+    assert (ended.status, ended.out) == (1, "")
+    assert (
+        ended.err == f"{labels}: expected a file of stand-off labels, found nothing there; say where with --labels.\n"
+    )
+    run("detach", copies / "labelled.jsonl", "--out", labels)
+    ended = run("standoff", "--labels", labels, "--out", out)
+    assert ended.err == "expected the path of at least one corpus (--annomi, --esconv, --epitome), found none.\n"
+    copies.joinpath("AnnoMI-simple.csv").write_text(
+        "transcript_id,utterance_id,interlocutor,utterance_text\n8,1,therapist,Something else.\n"
+    )
+    ended = run("standoff", "--annomi", copies, "--labels", labels, "--out", out)
+    assert ended.err == f"expected replies that {labels} has labels for, found none among 1; nothing was written.\n"
+    assert ended.status == 1
+    assert not out.exists()
+
+
+def test_croissant_tells_what_it_renewed(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text("{}")
+    entry = {"@type": "cr:FileObject", "contentUrl": "a.jsonl", "sha256": "", "contentSize": "1 B"}
+    (tmp_path / "croissant.json").write_text(json.dumps({"distribution": [entry]}))
+    assert run("croissant", tmp_path).out == f"{tmp_path / 'croissant.json'}: a.jsonl renewed\n"
+    assert run("croissant", tmp_path).out == f"{tmp_path / 'croissant.json'}: nothing renewed\n"

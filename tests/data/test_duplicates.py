@@ -88,3 +88,10 @@ def test_likeness_of_any_two_texts_is_a_share_and_has_no_direction(a: str, b: st
 @given(TEXTS, st.lists(TEXTS, max_size=8))
 def test_a_copy_of_any_text_is_found(text: str, others: list[str]) -> None:
     assert (0, len(others) + 1) in near_duplicates([text, *others, text])
+
+
+def test_what_recurs_all_the_time_makes_one_pair_a_time() -> None:
+    texts = ["Mm-hmm.", "I felt it too, all of that spring."] * 3000
+    pairs = near_duplicates(texts)
+    assert len(pairs) == 5998
+    assert {i for i, _ in pairs} == {0, 1}

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from asif_data.encoding import ENCODING_VERSION
 from asif_data.errors import AsifError
+from asif_data.labels import CODEBOOK_LINES, LABELS, LabelSet
 from asif_data.model_dir import (
     CARD,
     MANIFEST,
@@ -69,7 +70,7 @@ def promotions(models: Path) -> list[dict[str, Any]]:
 def test_a_whole_directory_loads_with_its_manifest(model: Path) -> None:
     found = load(model)
     assert found.path == model.resolve()
-    assert found.manifest.labels == ["empathy", "sympathy"]
+    assert found.manifest.labels == list(LABELS)
     assert found.manifest_sha256 == sha256(model / MANIFEST)
     assert found.file(ONNX_FP32).read_text() == f"{ONNX_FP32} of v1"
 
@@ -429,3 +430,33 @@ def test_only_a_version_in_the_folder_is_promoted(models: Path, version: str) ->
     with pytest.raises(AsifError, match="name of a version"):
         promote(models, version, "test")
     assert current(models) is None
+
+
+# Labels
+
+
+def test_a_model_from_before_other_label_sets_has_the_codebooks_lines(model: Path) -> None:
+    manifest = json.loads((model / MANIFEST).read_text())
+    del manifest["codebook"]
+    (model / MANIFEST).write_text(json.dumps(manifest))
+    assert load(model).manifest.codebook == {label: CODEBOOK_LINES[label] for label in LABELS}
+
+
+def test_other_labels_have_the_lines_that_the_manifest_gives(model: Path) -> None:
+    edit(model, labels=["warm", "empathy"], codebook={"warm": "Is warm."})
+    assert load(model).manifest.label_set == LabelSet(("warm", "empathy"), {"warm": "Is warm."})
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"labels": ["warm", "none"]}, "labels: .*expected labels other than none"),
+        ({"labels": ["warm", "Warm"]}, "labels: .*expected names that differ"),
+        ({"codebook": {"cold": "Is cold."}}, "manifest: .*expected codebook lines of the labels, found one of cold"),
+        ({"codebook": ["Is cold."]}, "codebook: "),
+    ],
+)
+def test_labels_that_cannot_be_told_apart_are_refused(model: Path, fields: dict[str, Any], message: str) -> None:
+    edit(model, **fields)
+    with pytest.raises(AsifError, match=f"{MANIFEST}: {message}"):
+        load(model)

@@ -12,7 +12,7 @@ from asif_data.duplicates import near_duplicates
 from asif_data.errors import AsifError
 from asif_data.labels import MARKS
 from asif_data.rows import SPLITS, Row
-from asif_data.splits import assign_splits, leaks, linked_groups
+from asif_data.splits import assign_splits, fill_splits, leaks, linked_groups
 
 TURN = "He just packs his bag and goes."
 
@@ -161,3 +161,28 @@ def test_linked_rows_on_one_side_do_not_leak() -> None:
 
 def test_a_row_without_a_split_does_not_leak() -> None:
     assert leaks([Row(text=text(0), group="a", split="train"), Row(text=text(1), group="a")]) == []
+
+
+def test_rows_without_a_split_are_added_to_those_that_have_one() -> None:
+    placed = [row.model_copy(update={"split": "test", "group": f"old {i}"}) for i, row in enumerate(rows(3))]
+    copy = Row(text=placed[0].text.upper(), label="empathy")
+    fresh = [Row(text=text(1000 + i), label=MARKS[i % 4]) for i in range(80)]
+    found = fill_splits([*placed, copy, *fresh])
+    assert set(found[: len(placed) + 1]) == {"test"}
+    assert Counter(found[len(placed) + 1 :]) == {"train": 64, "validation": 8, "test": 8}
+    whole = [row.model_copy(update={"split": split}) for row, split in zip([*placed, copy, *fresh], found, strict=True)]
+    assert not leaks(whole)
+
+
+def test_where_no_row_has_a_split_filling_is_assigning() -> None:
+    assert fill_splits(rows(10), 3) == assign_splits(rows(10), 3)
+
+
+def test_a_row_between_two_splits_is_named() -> None:
+    placed = [
+        Row(text=text(1), label="empathy", group="a", split="train"),
+        Row(text=text(2), label="empathy", group="b", context=TURN, split="test"),
+    ]
+    between = Row(id="mine-7", text=text(1), label="empathy", context=TURN)
+    with pytest.raises(AsifError, match="found mine-7 between two; leave them out"):
+        fill_splits([*placed, between])

@@ -118,10 +118,12 @@ def test_cut_rows_say_so(client):
 
 
 def test_a_model_with_other_labels_serves_too(make_fake, make_client):
-    client = make_client(make_fake(labels=("warm", "cold")))
+    fake = make_fake(labels=("warm", "cold"))
+    fake.model.manifest.codebook["warm"] = "Stands with the client."
+    client = make_client(fake)
     assert [result["label"] for result in classify(client, "You", "Sorry")] == ["warm", "cold"]
     assert client.get("/v1/model").json()["labels"] == [
-        {"label": "warm", "codebook": None},
+        {"label": "warm", "codebook": "Stands with the client."},
         {"label": "cold", "codebook": None},
     ]
 

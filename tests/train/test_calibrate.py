@@ -64,3 +64,20 @@ def test_rows_without_none_cannot_calibrate() -> None:
     logits, gold = simulated(100)
     with pytest.raises(AsifError, match="none"):
         calibrate(logits[gold < 3], gold[gold < 3])
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("labels", [2, 4])
+def test_thresholds_of_few_rows_do_not_turn_on_the_last_decimal_of_one(labels: int, rows: int) -> None:
+    """Else the gate, which asks for the same answers of each exported form, would refuse the model by chance."""
+    names = tuple("abcd"[:labels])
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        gold = np.repeat(np.arange(labels + 1), rows)
+        logits = rng.normal(0, 3, (len(gold), labels))
+        calibration = calibrate(logits, gold)
+        exact, near = (
+            [(d.reason, d.best) for d in decide(given, names, calibration)]
+            for given in (logits, logits + rng.normal(0, 1e-6, logits.shape))
+        )
+        assert exact == near

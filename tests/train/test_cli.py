@@ -10,6 +10,7 @@ from rich.table import Table
 from typer.testing import CliRunner
 
 from asif_data.errors import AsifError
+from asif_data.labels import CODEBOOK
 from asif_train import cli
 from asif_train.bench import DEFAULTS, OURS, Speed
 from asif_train.verify import Verification
@@ -25,6 +26,7 @@ def report(values: dict[str, Any]) -> SimpleNamespace:
 def served(monkeypatch: pytest.MonkeyPatch) -> None:
     """No model is loaded: a command asks for its report, which says what it was asked of."""
     monkeypatch.setattr(cli, "load_predictor", lambda path: path)
+    monkeypatch.setattr(cli, "labels_of", lambda path: CODEBOOK)
     monkeypatch.setattr(cli, "put_suite", lambda predictor: report({"model": str(predictor)}))
     monkeypatch.setattr(cli, "delete_words", lambda predictor, rows: report({"rows": len(rows)}))
     monkeypatch.setattr(cli.benching, "bench", lambda data, recipe: [Speed(DEFAULTS, 60, 1, 0), Speed(OURS, 20, 1, 0)])
@@ -58,6 +60,7 @@ def test_verify_exits_with_one_where_a_headline_differs(few: Path, monkeypatch: 
         differing = [{"figure": figure, "report": 0.5, "now": 0.6}]
         return Verification({"figures": 9, "largest": 0.1, "differing": differing})
 
+    monkeypatch.setattr(cli, "labels_of", lambda path: CODEBOOK)
     for figure, status in (("headline.accuracy.value", 1), ("confusion.0.0", 0)):
         monkeypatch.setattr(cli, "evaluate_again", lambda model, corpus, baselines, figure=figure: found(figure))
         told = RUNNER.invoke(cli.app, ["verify", "some/model", "--data", str(few)])

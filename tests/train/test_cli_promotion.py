@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from asif_data import model_dir
+from asif_data.labels import CODEBOOK
 from asif_train import cli, cli_promotion, promotion
 from asif_train.compare import TURNS, Comparison
 from asif_train.metrics import Estimate
@@ -50,6 +51,7 @@ def test_compare_prints_tables_the_gate_and_notes_or_json(few: Path, monkeypatch
         return COMPARISON
 
     monkeypatch.setattr(cli_promotion, "compare_models", compare)
+    monkeypatch.setattr(cli_promotion, "labels_of", lambda path: CODEBOOK)
     command = ["compare", "models/v2", "--current", "models/v1", "--data", str(few)]
     told = RUNNER.invoke(cli.app, command).output
     assert "v2 beside v1 on 48 test rows" in told

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from asif_data.errors import AsifError
-from asif_data.rows import Row, write_rows
+from asif_data.labels import LABELS, LabelSet
+from asif_data.rows import Row, read_rows, write_rows
 from asif_train.corpus import read_corpus
 
 ROOT = Path(__file__).parents[2]
@@ -49,3 +50,47 @@ def test_nothing_there_is_said(tmp_path: Path) -> None:
         read_corpus(tmp_path / "absent")
     with pytest.raises(AsifError, match="found none in the folder"):
         read_corpus(tmp_path)
+
+
+def test_other_labels_keep_the_order_of_their_file(few: Path) -> None:
+    names = {"sympathy": "pity", "empathy": "with", "over-identification": "me too", "none": "none"}
+    rows = [row.model_copy(update={"label": names[str(row.label)], "votes": None}) for row in read_rows([few])]
+    write_rows(few, rows)
+    corpus = read_corpus(few, LabelSet(("pity", "me too", "with"), {"pity": "Beside the client."}))
+    assert corpus.labels == ("pity", "me too", "with")
+    assert corpus.codebook == {"pity": "Beside the client."}
+    with pytest.raises(AsifError, match=r"expected one of empathy, .* found 'pity'"):
+        read_corpus(few)
+
+
+def test_rows_without_none_cannot_teach_to_withhold(few: Path) -> None:
+    write_rows(few, [row for row in read_rows([few]) if row.label != "none"])
+    with pytest.raises(
+        AsifError, match=r"expected rows labelled none, .* found no such row; add at least 8\."
+    ) as caught:
+        read_corpus(few)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_label_without_rows_is_named(few: Path) -> None:
+    with pytest.raises(
+        AsifError, match=r"expected rows of every label, found no row with pity; add at least 8 of each"
+    ):
+        read_corpus(few, LabelSet((*LABELS, "pity"), {}))
+
+
+@pytest.mark.parametrize("missing", ["train", "validation", "test"])
+def test_a_label_that_a_split_lacks_is_named(few: Path, missing: str) -> None:
+    write_rows(few, [row for row in read_rows([few]) if (row.split, row.label) != (missing, "empathy")])
+    with pytest.raises(AsifError, match=f"expected every label in the {missing} split, found no row with empathy"):
+        read_corpus(few)
+
+
+def test_two_rows_of_a_label_are_too_few_to_split(few: Path) -> None:
+    rows = [row.model_copy(update={"split": None, "group": None}) for row in read_rows([few])]
+    rare = [row for row in rows if row.label == "sympathy"][:2]
+    write_rows(few, [row for row in rows if row.label != "sympathy"] + rare)
+    with pytest.raises(
+        AsifError, match=r"expected every label in the train split, found no row with sympathy; add some\."
+    ):
+        read_corpus(few)

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from asif_data.errors import AsifError
+from asif_data.labels import LabelSet
 from asif_data.rows import Row
 from asif_train import curve as curves
 from asif_train.cli import app
@@ -22,7 +23,9 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Recipe]:
     """The recipes that would have been trained; each model scores the same."""
     recipes: list[Recipe] = []
 
-    def scores(data: Path, recipe: Recipe, out: Path, judged: dict[str, list[Row]]) -> dict[str, dict[str, float]]:
+    def scores(
+        data: Path, labels: LabelSet, recipe: Recipe, out: Path, judged: dict[str, list[Row]]
+    ) -> dict[str, dict[str, float]]:
         recipes.append(recipe)
         return dict.fromkeys(judged, VALUES)
 

@@ -1,12 +1,13 @@
 """The loss, context dropout and batches."""
 
+import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from asif_data.encoding import InputEncoder
+from asif_data.encoding import InputEncoder, Utterance
 from asif_data.errors import AsifError
 from asif_data.rows import Row
 from asif_train.base_model import BaseModel, locate
@@ -56,6 +57,25 @@ def test_rows_lose_their_context_by_epoch(encoder: InputEncoder) -> None:
     assert len(set(lengths(0))) == 2
     assert lengths(0) != lengths(1)
     assert lengths(0) == lengths(0)
+
+
+def test_rows_come_out_of_the_dataset_as_the_encoder_gives_them(encoder: InputEncoder) -> None:
+    rows = [
+        Row(text="you felt alone " * n, context="nobody called" if n % 2 else None, label="none") for n in range(1, 30)
+    ]
+    data = PairDataset(rows, ["empathy"], encoder)
+    for i, encoded in enumerate(encoder([Utterance(row.text, row.context) for row in rows])):
+        assert data[i] == {"input_ids": encoded.input_ids, "token_type_ids": encoded.token_type_ids, "labels": 1}
+
+
+def test_a_token_takes_a_few_bytes(encoder: InputEncoder) -> None:
+    rows = [Row(text="you felt utterly alone", context="nobody called me", label="none")] * 2000
+    tracemalloc.start()
+    data = PairDataset(rows, ["empathy"], encoder, context_dropout=0.3)
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    tokens = len(rows) * (len(data[0]["input_ids"]) + len(encoder([Utterance(rows[0].text)])[0]))
+    assert taken / tokens < 9
 
 
 def test_a_batch_is_padded_to_its_own_longest_row() -> None:

@@ -1,20 +1,31 @@
 """Fitting: the whole way from rows to a published, promoted model, and what happens when it goes wrong."""
 
+import csv
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 
 from asif_data import model_dir
 from asif_data.errors import AsifError
+from asif_data.labels import LABELS, MARKS, LabelSet
 from asif_data.rows import BadRows, Row, write_rows
+from asif_serve.app import create_app
+from asif_serve.predictor import load_predictor
+from asif_serve.settings import Settings
+from asif_train import fit as fitting
+from asif_train.corpus import read_corpus
+from asif_train.evaluate import evaluate
 from asif_train.fit import fit
-from asif_train.recipe import read_recipe
+from asif_train.recipe import checked_recipe, read_recipe
 
 FIT = [sys.executable, "-m", "asif_train.cli", "fit", "--recipe", "small"]
 
@@ -139,27 +150,163 @@ def _kill_when(process: subprocess.Popen[bytes], ready: Path, pattern: str) -> N
     pytest.fail(f"expected {pattern} to appear before the run ended")
 
 
+COUNTED = ("epoch", "step", "eval_loss", "eval_macro_f1")
+
+
+def _found(model: Path) -> dict[str, Any]:
+    """What two runs of the same recipe must have in common to the last bit."""
+    manifest = model_dir.load(model).manifest
+    training = [{name: record[name] for name in COUNTED} for record in manifest.training]
+    return {"training": training, "calibration": manifest.calibration, "sha256": manifest.sha256}
+
+
+def _published(models: Path) -> list[Path]:
+    return [path for path in models.glob("2*") if not path.is_symlink()]
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a run that nobody stops comes to, by its rows."""
+    return {}
+
+
 @pytest.mark.parametrize(
-    "moment", ["checkpoints/checkpoint-*/trainer_state.json", "model/onnx/raw.onnx"], ids=["training", "export"]
+    "moment",
+    [
+        "checkpoints/checkpoint-3/trainer_state.json",
+        "checkpoints/checkpoint-9/trainer_state.json",
+        "model/onnx/raw.onnx",
+    ],
+    ids=["training", "last epoch", "export"],
 )
-def test_a_killed_run_leaves_the_published_model_and_resumes(
-    few: Path, tmp_path: Path, small_model: Path, moment: str
+def test_a_killed_run_leaves_the_published_model_and_resumes_to_the_same_bits(
+    few: Path, tmp_path: Path, small_model: Path, unbroken: dict[str, Any], moment: str
 ) -> None:
     models = tmp_path / "models"
     models.mkdir()
     (models / small_model.name).symlink_to(small_model)
     model_dir.promote(models, small_model.name, "test")
     before = model_dir.load(models / "current").manifest_sha256
-    command = [*FIT, "--data", str(few), "--models", str(models), "--epochs", "3"]
-    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    one_core = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [*FIT, "--data", str(few), "--epochs", "3", "--models"]
+    process = subprocess.Popen(
+        [*command, str(models)], start_new_session=True, env=one_core,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
     _kill_when(process, models / ".runs", f"*/{moment}")
     assert model_dir.load(models / "current").manifest_sha256 == before
-    assert [p.name for p in models.glob("2*")] == [small_model.name]
+    assert _published(models) == []
     # As a kill amid writing would leave it: the newest checkpoint, without its state.
     next((models / ".runs").glob("*/checkpoints")).joinpath("checkpoint-99999").mkdir()
-    done = subprocess.run([*command, "--resume"], capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [*command, str(models), "--resume"], capture_output=True, text=True, timeout=300, env=one_core
+    )
     assert done.returncode == 0, done.stderr[-2000:]
-    published = [p for p in models.glob("2*") if p.name != small_model.name]
-    assert len(published) == 1
-    assert [record["epoch"] for record in model_dir.load(published[0]).manifest.training] == [1.0, 2.0, 3.0]
+    [resumed] = _published(models)
     assert model_dir.load(models / "current").manifest_sha256 == before
+    if not unbroken:
+        whole = tmp_path / "whole"
+        subprocess.run([*command, str(whole)], check=True, capture_output=True, timeout=300, env=one_core)
+        unbroken.update(_found(_published(whole)[0]))
+    assert _found(resumed) == unbroken
+    assert [record["epoch"] for record in unbroken["training"]] == [1.0, 2.0, 3.0]
+
+
+class _Killed(BaseException):
+    """Ends a run where it is raised, as a kill would."""
+
+
+def _killed(*args: Any, **kwargs: Any) -> Any:
+    raise _Killed
+
+
+def silent(line: str) -> None: ...
+
+
+def test_a_run_that_had_stopped_early_does_not_train_on_when_resumed(
+    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = checked_recipe(read_recipe("small").model_dump() | {"epochs": 9, "patience": 1, "learning_rate": 1e-9}, "")
+    models = tmp_path / "models"
+    monkeypatch.setattr(fitting, "export", _killed)
+    with pytest.raises(_Killed):
+        fit(few, recipe, models, tell=silent)
+    monkeypatch.undo()
+    steps = max(int(path.name.rpartition("-")[2]) for path in (models / ".runs").glob("*/checkpoints/checkpoint-*"))
+    assert steps < 27  # three an epoch: it stopped early
+    found = model_dir.load(fit(few, recipe, models, resume=True, tell=silent)).manifest
+    assert [record["step"] for record in found.training] == list(range(3, steps + 1, 3))
+
+
+def test_a_run_killed_after_publishing_is_promoted_and_tidied_up_when_resumed(
+    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, models = read_recipe("small", epochs=1), tmp_path / "models"
+    monkeypatch.setattr(model_dir, "promote", _killed)
+    with pytest.raises(_Killed):
+        fit(few, recipe, models, tell=silent)
+    monkeypatch.undo()
+    [published] = _published(models)
+    before = (published / "manifest.json").read_bytes()
+    assert fit(few, recipe, models, resume=True, tell=silent) == published
+    assert (published / "manifest.json").read_bytes() == before
+    assert model_dir.current(models) == published.resolve()
+    assert list((models / ".runs").iterdir()) == []
+
+
+def test_a_run_of_other_labels_is_not_resumed(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe, models = read_recipe("small", epochs=1), tmp_path / "models"
+    monkeypatch.setattr(fitting, "train", _killed)
+    with pytest.raises(_Killed):
+        fit(few, recipe, models, tell=silent)
+    with pytest.raises(AsifError, match="same recipe, labels and rows, found 1 of others"):
+        fit(few, recipe, models, labels=LabelSet(LABELS[::-1], {}), resume=True, tell=silent)
+
+
+# Other labels, and as few rows as there may be
+
+
+@pytest.fixture
+def eight(tmp_path: Path, corpus_rows: list[Row]) -> Callable[[Sequence[str]], Path]:
+    """Write a table of eight rows of each of these labels and of none, without groups and splits."""
+
+    def write(labels: Sequence[str]) -> Path:
+        path = tmp_path / "eight.csv"
+        with path.open("w", newline="") as file:
+            table = csv.writer(file)
+            table.writerow(["text", "label", "context"])
+            for label, mark in zip([*labels, "none"], [*MARKS[: len(labels)], "none"], strict=True):
+                rows = [row for row in corpus_rows if row.label == mark]
+                skipped = 100 * (label == "none")
+                table.writerows([row.text, label, row.context] for row in rows[skipped : skipped + 8])
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("names", [("warm", "cold"), ("with", "beside", "Me too", "asks")], ids=len)
+def test_eight_rows_of_each_of_other_labels_make_a_model_that_is_judged_and_serves(
+    eight: Callable[[Sequence[str]], Path], tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    labels = LabelSet(names, {name: f"What {name} means." for name in names[1:]})
+    data = eight(names)
+    model = fit(data, read_recipe("small", epochs=1), tmp_path / "models", labels=labels, tell=silent)
+    manifest = model_dir.load(model).manifest
+    assert manifest.label_set == labels
+    corpus = read_corpus(data, manifest.label_set)
+    assert sum(corpus.sizes().values()) == 8 * (len(names) + 1)
+    report = evaluate(model, corpus.test, train_rows=corpus.train, resamples=20, suite=True)
+    report.save(model_dir.load(model))
+    assert list(report.values["per_label"]) == [*names, "none"]
+    assert "robustness" not in report.values
+    assert "keyword rules" not in [baseline["name"] for baseline in report.values["baselines"]]
+    card = (model / "README.md").read_text()
+    assert f"- **{names[1]}**: What {names[1]} means." in card
+    assert f"- **{names[0]}**: without a line" in card
+    assert "machine-written" not in card
+    with TestClient(create_app(Settings(), load_predictor(model))) as client:
+        described = [{"label": name, "codebook": labels.codebook.get(name)} for name in names]
+        assert client.get("/v1/model").json()["labels"] == described
+        [result] = client.post("/v1/classify", json={"utterances": [{"text": "You feel lost."}]}).json()["results"]
+        assert list(result["scores"]) == list(names)
+        assert set(result["prediction_set"]) <= set(names)

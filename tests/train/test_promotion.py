@@ -117,7 +117,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> dict[str, Comparison]:
     found = {"good": compared(-0.005), "bad": compared(-0.02)}
     by_version = {"v2": found["good"], "v3": found["good"], "v4": found["bad"]}
     corpus = SimpleNamespace(test=[], sha256="c1")
-    monkeypatch.setattr(promotion, "read_corpus", lambda data: corpus)
+    monkeypatch.setattr(promotion, "read_corpus", lambda data, labels: corpus)
     monkeypatch.setattr(promotion, "compare", lambda new, old, rows, **rest: by_version[new.name])
     return by_version
 
@@ -182,7 +182,7 @@ def test_force_where_the_gate_holds_anyway_is_no_forced_promotion(
 def test_where_nothing_can_be_measured_only_force_promotes_and_the_log_holds_no_words(
     models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(data: object) -> None:
+    def broken(data: object, labels: object) -> None:
         raise AsifError("rows.jsonl:3: label: expected a label, found 'canary'")
 
     monkeypatch.setattr(promotion, "read_corpus", broken)
