@@ -18,6 +18,7 @@ from asif_data.errors import AsifError
 from asif_data.rows import Row, read_rows, row_files
 from asif_serve.predictor import load_predictor
 from asif_train import bench as benching
+from asif_train import cli_labelling
 from asif_train import curve as curves
 from asif_train import fit as fitting
 from asif_train.corpus import DEFAULT, Corpus, read_corpus
@@ -29,6 +30,7 @@ from asif_train.robustness import robustness as put_suite
 from asif_train.withholding import withholding as compare_scores
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Models: fit, judge, test, promote.")
+app.add_typer(cli_labelling.app)
 out = Console()
 err = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
 
