@@ -15,7 +15,7 @@ from asif_data.agreement import alpha
 from asif_data.checks import check_against, check_rows
 from asif_data.croissant import METADATA, renew
 from asif_data.errors import AsifError
-from asif_data.exporting import SHAPES, write_export
+from asif_data.exporting import SHAPES, check_shape, write_export
 from asif_data.files import check_writable, write_atomically
 from asif_data.importing import USUAL, Imported, Settings, import_rows
 from asif_data.label_names import LabelNames, read_table
@@ -184,6 +184,7 @@ def export(
 ) -> None:
     """Write rows for a new round of labelling, without their labels; `import` takes the answers back."""
     check_writable(out_file, ".json")
+    check_shape(to)
     label_set = read_labels(labels)
     rows = _read(paths, label_set, labelled=False)
     hint = write_export(out_file, rows, to, label_set.marks)

@@ -29,14 +29,19 @@ def _argilla(name: str, row: Row) -> dict[str, Any]:
 SHAPES: dict[str, Shape] = {"label-studio": _label_studio, "argilla": _argilla}
 
 
+def check_shape(shape: str) -> None:
+    """Raise AsifError, for the flag --to, unless it is the shape of a tool."""
+    if shape not in SHAPES:
+        raise AsifError(f"to: expected one of {', '.join(SHAPES)}, found {shape!r}.")
+
+
 def export_rows(rows: Iterable[Row], shape: str) -> Iterator[dict[str, Any]]:
     """One record a row in the shape of "label-studio" (tasks) or "argilla" (records, for `records.from_json`).
 
     Text, context, group and id go out, so that an import gives the same rows back. Labels and votes stay: who labels
     next should not see what others said. A row without an id gets the one that an import would give it.
     """
-    if shape not in SHAPES:
-        raise AsifError(f"to: expected one of {', '.join(SHAPES)}, found {shape!r}.")
+    check_shape(shape)
     ids = ContentIds()
     for row in rows:
         yield SHAPES[shape](row.id or ids.of(row.text, row.context, row.group), row)

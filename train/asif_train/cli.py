@@ -16,7 +16,7 @@ from asif_data.labels import LabelSet, read_labels
 from asif_data.rows import Row, read_rows, row_files
 from asif_serve.predictor import load_predictor
 from asif_train import bench as benching
-from asif_train import cli_promotion
+from asif_train import cli_labelling, cli_promotion
 from asif_train import curve as curves
 from asif_train import fit as fitting
 from asif_train.cli_options import AsJson, Data, Labels, Models, On, Split, err, labels_of, out, quiet, wide
@@ -32,6 +32,7 @@ from asif_train.withholding import withholding as compare_scores
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Models: fit, judge, test, promote.")
 app.add_typer(cli_promotion.app)
+app.add_typer(cli_labelling.app)
 
 
 @app.command()
