@@ -1,7 +1,9 @@
 """`asif-train`: fit, judge, test and promote models; learning curves; speed of fine-tuning."""
 
 import json
+import sys
 from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -244,9 +246,10 @@ def sweep(
         raise AsifError("expected Optuna to sweep with, found it missing; pip install 'asif[sweep]'.") from None
     quiet()
     tell = err.print if as_json else lambda line: out.print(escape(line))
-    tried = sweeping.sweep(
-        data, read_recipe(recipe), out_, trials=trials, rows=rows, labels=read_labels(labels), tell=tell
-    )
+    with redirect_stdout(sys.stderr) if as_json else nullcontext():  # the Trainer prints its log
+        tried = sweeping.sweep(
+            data, read_recipe(recipe), out_, trials=trials, rows=rows, labels=read_labels(labels), tell=tell
+        )
     if as_json:
         typer.echo(json.dumps([asdict(one) for one in tried], indent=2))
     else:
