@@ -81,7 +81,7 @@ format: $(READY) ## Mend the style
 	$(BIN)/ruff format .
 
 openapi: $(READY) ## Write serve/openapi.json again
-	$(BIN)/python -c 'from asif_serve.app import openapi_document; print(openapi_document(), end="")' > serve/openapi.json
+	$(BIN)/python -c 'from pathlib import Path; from asif_serve.app import openapi_document; Path("serve/openapi.json").write_text(openapi_document(), encoding="utf-8")'
 
 sbom: $(READY) ## List what is installed, for those who must know: dist/sbom.json (CycloneDX)
 	mkdir -p dist

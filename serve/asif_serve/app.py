@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated
 
@@ -21,6 +21,7 @@ from asif_serve.explain import Explanation
 from asif_serve.guard import Guard
 from asif_serve.predictor import Predictor
 from asif_serve.problems import Problem, documented
+from asif_serve.rate import Bucket, make_buckets
 from asif_serve.service import Service
 from asif_serve.settings import Settings
 from asif_serve.telemetry import Telemetry
@@ -37,10 +38,17 @@ async def service_of(request: Request) -> Service:
 Served = Annotated[Service, Depends(service_of)]
 
 
-def create_app(settings: Settings, predictor: Predictor | None, *, follow: bool = False) -> FastAPI:
+def create_app(
+    settings: Settings,
+    predictor: Predictor | None,
+    *,
+    follow: bool = False,
+    buckets: Mapping[str | None, Bucket] | None = None,
+) -> FastAPI:
     """The app over a verified predictor; with None it lives but is not ready.
 
-    With `follow` the model that `settings.model` names is put into service whenever that is another one.
+    With `follow` the model that `settings.model` names is put into service whenever that is another one. `buckets` are
+    those of the callers, where several processes share them.
     """
     service = Service(settings, predictor)
 
@@ -72,7 +80,9 @@ def create_app(settings: Settings, predictor: Predictor | None, *, follow: bool 
     app.add_exception_handler(Problem, problems.on_problem)
     app.add_exception_handler(HTTPException, problems.on_http_error)
     app.add_exception_handler(RequestValidationError, problems.on_invalid)
-    _add_layers(app, settings, service.telemetry)
+    if buckets is None:
+        buckets = make_buckets(settings.keys, settings.rate)
+    _add_layers(app, settings, buckets, service.telemetry)
     _add_answers(app)
     _add_operation(app)
     if settings.docs:
@@ -81,10 +91,10 @@ def create_app(settings: Settings, predictor: Predictor | None, *, follow: bool 
     return app
 
 
-def _add_layers(app: FastAPI, settings: Settings, telemetry: Telemetry) -> None:
+def _add_layers(app: FastAPI, settings: Settings, buckets: Mapping[str | None, Bucket], telemetry: Telemetry) -> None:
     """What every request passes, the last one first: recorded, let in, timed."""
     app.add_middleware(Deadline, seconds=settings.deadline)
-    app.add_middleware(Guard, keys=settings.keys, rate=settings.rate, max_body=settings.max_body)
+    app.add_middleware(Guard, keys=settings.keys, buckets=buckets, max_body=settings.max_body)
     if settings.origins:
         app.add_middleware(
             CORSMiddleware,

@@ -97,7 +97,7 @@ class Recorder:
         finally:
             seconds = time.perf_counter() - start
             call.settle(status)
-            route = getattr(scope.get("route"), "path", "other")
+            route = _route(scope)
             self._telemetry.request(route, status, seconds, call.rows, call.key or "")
             self._write(scope["method"], route, status, seconds, call)
 
@@ -120,6 +120,12 @@ class Recorder:
 def _facts(call: Call) -> dict[str, str | int]:
     facts: dict[str, str | int] = {"request_id": call.id, "rows": call.rows}
     return facts | {"key": call.key} if call.key else facts
+
+
+def _route(scope: Scope) -> str:
+    """The template of the route, also where the request was refused before one was looked up; never what was sent."""
+    known = [scope["route"]] if "route" in scope else [r for r in scope["app"].routes if r.path == scope["path"]]
+    return known[0].path if known else "other"
 
 
 def _request_id(scope: Scope) -> str:

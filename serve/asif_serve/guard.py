@@ -21,12 +21,13 @@ _OPEN = {"/health/live", "/health/ready", "/docs", "/openapi.json", "/"}
 class Guard:
     """Checks a request from its head alone, counts its body as it comes, and turns a crash into a plain 500."""
 
-    def __init__(self, app: ASGIApp, keys: Mapping[str, str], rate: int, max_body: int) -> None:
-        """`keys` are names by key, `rate` tokens a minute for each name (0: no limit), `max_body` bytes."""
+    def __init__(
+        self, app: ASGIApp, keys: Mapping[str, str], buckets: Mapping[str | None, Bucket], max_body: int
+    ) -> None:
+        """`keys` are names by key, `buckets` the pace of a name where it has one, `max_body` bytes."""
         self._app = app
         self._keys = [(sha256(key.encode()).digest(), name) for key, name in keys.items()]
-        self._rate = rate
-        self._buckets = {name: Bucket(rate) for name in (keys.values() or [None])} if rate else {}
+        self._buckets = buckets
         self._max_body = max_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -86,7 +87,7 @@ class Guard:
         if wait := bucket.wait():
             raise Problem(
                 429,
-                f"Expected at most {self._rate} tokens a minute; try again later.",
+                f"Expected at most {bucket.per_minute} tokens a minute; try again later.",
                 headers={"Retry-After": str(math.ceil(wait))},
             )
         bucket.take(LEAST)

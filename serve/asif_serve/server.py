@@ -6,19 +6,26 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import uvicorn
 
 from asif_serve.app import create_app
 from asif_serve.predictor import Predictor
+from asif_serve.rate import Bucket
 from asif_serve.settings import Settings
 
 _BACKLOG = 2048
 
 
-def run(settings: Settings, predictor: Predictor, listener: socket.socket, ready: Callable[[], None]) -> None:
+def run(
+    settings: Settings,
+    predictor: Predictor,
+    listener: socket.socket,
+    ready: Callable[[], None],
+    buckets: Mapping[str | None, Bucket] | None = None,
+) -> None:
     """Answer on `listener` until SIGTERM or SIGINT; calls `ready` once, when requests are taken.
 
     What is under way is then finished, for as long as a request may take to begin, and the process ends with status 0.
@@ -26,15 +33,21 @@ def run(settings: Settings, predictor: Predictor, listener: socket.socket, ready
     for name in (signal.SIGTERM, signal.SIGINT):
         # uvicorn raises the signal again when it is done.
         signal.signal(name, lambda *_: sys.exit(0))
-    Server(settings, predictor, ready).run([listener])
+    Server(settings, predictor, ready, buckets).run([listener])
 
 
 class Server(uvicorn.Server):
     """Tells when it is ready, and closes connections on which a request never gets as far as its body."""
 
-    def __init__(self, settings: Settings, predictor: Predictor, ready: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        predictor: Predictor,
+        ready: Callable[[], None],
+        buckets: Mapping[str | None, Bucket] | None = None,
+    ) -> None:
         config = uvicorn.Config(
-            create_app(settings, predictor, follow=True),
+            create_app(settings, predictor, follow=True, buckets=buckets),
             log_config=None,  # the log is set up already
             access_log=False,
             log_level="warning",

@@ -55,7 +55,7 @@ class Settings(BaseSettings):
     rate: int = Field(
         0,
         ge=0,
-        description="most tokens a minute for each key's name, in each worker; 0: no limit. A row costs 4 and one for every "
+        description="most tokens a minute for each key's name; 0: no limit. A row costs 4 and one for every "
         "4 characters, no more than the model reads; its explanation as much again for every word; an error 4",
     )
     cors_origins: str = Field(

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection, wait
 
 from prometheus_client.multiprocess import mark_process_dead
@@ -23,6 +23,7 @@ from prometheus_client.multiprocess import mark_process_dead
 from asif_data.errors import AsifError
 from asif_serve import logs
 from asif_serve.predictor import load_predictor
+from asif_serve.rate import Bucket, make_buckets
 from asif_serve.server import run
 from asif_serve.settings import Settings
 
@@ -36,8 +37,8 @@ _LONGEST_PAUSE = 30.0
 class _Worker:
     """The place of one worker: the process that holds it, and when another may begin if that dies."""
 
-    def __init__(self, settings: Settings, listener: socket.socket) -> None:
-        self._arguments = settings, listener
+    def __init__(self, settings: Settings, listener: socket.socket, buckets: Mapping[str | None, Bucket]) -> None:
+        self._arguments = settings, listener, buckets
         self._pause = self._begin = 0.0
         self.start()
 
@@ -92,7 +93,10 @@ class Supervisor:
         with _folder() as folder:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
             try:
-                self._workers = [_Worker(self._settings, self._listener) for _ in range(self._settings.workers)]
+                buckets = make_buckets(self._settings.keys, self._settings.rate, lambda: _FORKS.RawArray("d", 2))
+                self._workers = [
+                    _Worker(self._settings, self._listener, buckets) for _ in range(self._settings.workers)
+                ]
                 self._wait_for_all()
                 if not self._stopping:
                     ready()
@@ -140,13 +144,13 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
         ) from None
 
 
-def _work(settings: Settings, listener: socket.socket, pipe: Connection) -> None:
+def _work(settings: Settings, listener: socket.socket, buckets: Mapping[str | None, Bucket], pipe: Connection) -> None:
     """One worker, in its own process. It takes no connection before it has a model."""
     logs.set_up(settings.log_level)
     try:
         predictor = load_predictor(settings.model)
         threading.Thread(target=_outlive_no_parent, daemon=True).start()
-        run(settings, predictor, listener, lambda: pipe.send(True))
+        run(settings, predictor, listener, lambda: pipe.send(True), buckets)
     except AsifError as error:
         log.critical("%s", error)
         sys.exit(1)

@@ -126,6 +126,15 @@ def test_routes_and_methods_are_told_by_our_own_names(client, lines, method, pat
     assert (line["method"], line["route"], line["status"], line["rows"]) == expected
 
 
+@pytest.mark.parametrize(
+    ("path", "route"), [("/predict", "/predict"), ("/predict/x", "other"), ("/docs/none", "other")]
+)
+def test_a_route_is_told_also_where_the_request_was_refused_before_it_was_looked_up(make_client, lines, path, route):
+    client = make_client(api_keys="a-key")
+    assert client.post(path, json={}).status_code == (401 if path.startswith("/predict") else 404)
+    assert [line["route"] for line in lines()] == [route]
+
+
 def test_health_and_metrics_are_told_at_debug_only_while_all_is_well(make_client, lines):
     client = make_client(None)
     for path in ("/health/live", "/metrics", "/health/ready"):
@@ -180,7 +189,7 @@ def test_what_is_no_http_request_passes():
     ("status", "cost"), [(200, 100), (307, 100), (499, 100), (422, 4), (429, 4), (500, 4), (503, 4)]
 )
 def test_an_error_costs_little_and_an_answer_that_nobody_waited_for_does_not(status, cost):
-    bucket = Bucket(200, lambda: 0.0)
+    bucket = Bucket(200, clock=lambda: 0.0)
     bucket.take(100)
     Call("id", bucket=bucket, paid=100).settle(status)
     bucket.take(199 - cost)

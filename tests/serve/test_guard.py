@@ -10,7 +10,7 @@ import zlib
 import pytest
 from fastapi.testclient import TestClient
 
-from asif_serve import guard
+from asif_serve import rate
 from asif_serve.app import create_app
 from asif_serve.rate import Bucket
 from asif_serve.settings import Settings
@@ -259,7 +259,7 @@ def test_of_many_wrong_rows_a_hundred_are_named(make_client, problem):
 @pytest.fixture
 def paced(make_client, monkeypatch):
     """Make clients for which no time passes, so that nothing comes back."""
-    monkeypatch.setattr(guard, "Bucket", lambda rate: Bucket(rate, lambda: 0.0))
+    monkeypatch.setattr(rate, "Bucket", lambda per_minute, state: Bucket(per_minute, state, lambda: 0.0))
     return make_client
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from asif_serve.rate import Bucket
+from asif_serve.rate import Bucket, make_buckets
 
 
 class Clock:
@@ -18,7 +18,7 @@ def clock():
 @pytest.fixture
 def bucket(clock):
     """Sixty tokens a minute: one a second."""
-    return Bucket(60, clock)
+    return Bucket(60, clock=clock)
 
 
 def test_a_new_bucket_holds_a_minute_s_tokens(bucket):
@@ -69,3 +69,25 @@ def test_over_a_long_time_the_rate_is_kept_whatever_the_sizes(bucket, clock):
             spent += size
         clock.now += 0.5
     assert spent == pytest.approx(6000 + 60, abs=100)
+
+
+def test_buckets_over_one_memory_are_one(clock):
+    memory = [0.0, 0.0]
+    one, other = Bucket(60, memory, clock), Bucket(60, memory, clock)
+    one.take(40)
+    other.take(40)
+    assert one.wait() == other.wait() == pytest.approx(21)
+    clock.now = 21
+    assert one.wait() == other.wait() == 0
+
+
+@pytest.mark.parametrize(
+    ("keys", "names"), [({}, {None}), ({"a": "notes", "b": "notes", "c": "lab"}, {"notes", "lab"})]
+)
+def test_each_name_has_a_bucket_of_its_own(keys, names):
+    buckets = make_buckets(keys, 60)
+    assert set(buckets) == names
+    for bucket in buckets.values():
+        assert bucket.wait() == 0
+        bucket.take(60)
+    assert make_buckets(keys, 0) == {}

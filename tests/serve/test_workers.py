@@ -47,6 +47,15 @@ def test_workers_share_the_requests_and_their_metrics_add_up(server):
     asyncio.run(main())
 
 
+def test_workers_share_the_pace_of_a_caller(small_model, tmp_path):
+    with running(tmp_path, small_model, ASIF_WORKERS="2", ASIF_RATE="280") as server:  # 20 times 14 tokens
+        begin = time.monotonic()
+        statuses = [asyncio.run(ask(server.port, FINE)).status for _ in range(60)]
+        more = (time.monotonic() - begin) * 280 / 60 / 14
+    assert 20 <= statuses.count(200) <= 21 + more
+    assert statuses.count(200) + statuses.count(429) == 60
+
+
 def test_a_killed_worker_is_replaced_and_nothing_is_forgotten(server):
     async def main():
         for _ in range(20):
@@ -174,7 +183,7 @@ def test_a_worker_that_crashes_logs_the_kind_and_place_only(monkeypatch, caplog,
     monkeypatch.setattr(workers.logs, "set_up", lambda level: None)  # it is for a process of its own
     monkeypatch.setattr(workers, "load_predictor", crash)
     with pytest.raises(SystemExit) as caught:
-        workers._work(Settings(), None, None)
+        workers._work(Settings(), None, {}, None)
     [record] = caplog.records
     line = json.loads(JsonLines().format(record))
     assert (caught.value.code, line["level"], line["error"]) == (1, "critical", "ValueError")
