@@ -13,7 +13,8 @@ import pyarrow.ipc
 
 from asif_data.errors import AsifError
 from asif_data.ids import ContentIds
-from asif_data.label_names import LabelNames, plain
+from asif_data.label_names import LabelNames
+from asif_data.labels import plain
 from asif_data.merging import Merge
 from asif_data.packed import PackedRows
 from asif_data.rows import (

@@ -15,7 +15,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from asif_data.errors import AsifError
-from asif_data.importing import _READERS, Imported, Settings, import_rows
+from asif_data.importing import FILE_READERS, Imported, Settings, import_rows
 from asif_data.label_names import LabelNames
 from asif_data.rows import BadRows, Row, RowError, read_rows, records, write_rows
 
@@ -567,11 +567,11 @@ def test_a_json_list_is_read_as_json_reads_it_up_to_where_it_breaks(
     text = json.dumps(values, indent=data.draw(st.sampled_from([None, 1])), ensure_ascii=False)
     path.write_text(text + data.draw(st.sampled_from(["", "\n", " \n "])), newline="")
     errors: list[RowError] = []
-    assert [value for _, value in records(path, errors, _READERS)] == values
+    assert [value for _, value in records(path, errors, FILE_READERS)] == values
     assert errors == []
     cut = data.draw(st.integers(1, len(text) - 1))
     path.write_text(text[:cut], newline="")
-    read = [value for _, value in records(path, errors, _READERS)]
+    read = [value for _, value in records(path, errors, FILE_READERS)]
     assert read == values[: len(read)]
     assert [(error.line, error.column) for error in errors] == [(len(read) + 1, "row")]
 

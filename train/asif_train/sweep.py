@@ -24,8 +24,8 @@ from rich.table import Table
 from transformers import TrainerCallback
 
 from asif_data.errors import AsifError
+from asif_data.files import write_atomically
 from asif_data.labels import CODEBOOK, LabelSet
-from asif_data.model_dir import write_atomically
 from asif_train.base_model import BaseModel, locate
 from asif_train.corpus import Corpus, read_corpus
 from asif_train.finetune import SCORE, load_network, save_tokenizer, train
