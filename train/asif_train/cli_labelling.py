@@ -10,11 +10,13 @@ import typer
 from asif_data import model_dir
 from asif_data.exporting import SHAPES, check_shape, write_export
 from asif_data.files import check_writable
-from asif_data.labels import NONE
+from asif_data.labels import NONE, read_labels
 from asif_data.rows import placed_rows, row_files
 from asif_serve.predictor import load_predictor
-from asif_train.cli_options import AsJson, err, out, wide
+from asif_train.audit import audit as look_again
+from asif_train.cli_options import AsJson, Labels, err, out, wide
 from asif_train.fit import MODELS
+from asif_train.report import jsonable
 from asif_train.selection import SHOWN
 from asif_train.selection import select as most_worth_a_label
 
@@ -65,6 +67,27 @@ def select(
     )
     if hint:
         err.print(hint)
+
+
+@app.command()
+def audit(
+    paths: Rows,
+    labels: Labels = None,
+    texts: Annotated[bool, typer.Option("--texts", help="Show the words of the rows found, too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Find labels that look wrong, annotators who differ from the rest, and near-duplicates with different labels.
+
+    It is advice: the exit status is 0 whatever is found. Nothing is changed.
+    """
+    marks = read_labels(labels).marks
+    found = look_again(list(placed_rows(_files(paths), marks=marks, labelled=False)), texts=texts)
+    if as_json:
+        typer.echo(json.dumps(jsonable(found.values), indent=2, ensure_ascii=False, allow_nan=False))
+        return
+    for table in found.tables():
+        wide(120).print(table)
+    out.print(found.summary(), markup=False, soft_wrap=True)
 
 
 def _files(paths: list[Path]) -> list[Path]:
