@@ -147,7 +147,7 @@ def test_other_labels_are_judged_without_what_is_known_of_ours(
         ("TF-IDF + logistic regression", "utterance alone"),
         ("frozen encoder + logistic regression", "utterance alone"),
     ]
-    assert "whole session" not in (model / "README.md").read_text()
+    assert "Of 100 turns" not in (model / "README.md").read_text()
     assert "nan" not in (model / "README.md").read_text()
 
 

@@ -295,7 +295,7 @@ def test_eight_rows_of_each_of_other_labels_make_a_model_that_is_judged_and_serv
     assert manifest.label_set == labels
     corpus = read_corpus(data, manifest.label_set)
     assert sum(corpus.sizes().values()) == 8 * (len(names) + 1)
-    report = evaluate(model, corpus.test, train_rows=corpus.train, resamples=20, suite=True)
+    report = evaluate(model, corpus.test, train_rows=corpus.train, resamples=20, full=True)
     report.save(model_dir.load(model))
     assert list(report.values["per_label"]) == [*names, "none"]
     assert "robustness" not in report.values

@@ -117,13 +117,29 @@ def train(
     was over by then, the weights of the best epoch are taken from where they lie.
     `callbacks` are called by the Trainer after its own. `report_to` is a tracker that the Trainer knows.
     """
+    base = {name: weights.detach().clone() for name, weights in network.base_model.named_parameters()}
     newest = _newest(checkpoints) if resume else None
-    if newest and (history := _finished(network, newest)):
-        return history
+    history = _finished(network, newest) if newest else []
+    if not history:
+        history = _run(network, corpus, encoder, recipe, checkpoints, newest, callbacks, report_to)
+    keep_of_base(network, base, recipe.base_share)
+    return history
+
+
+def _run(
+    network: PreTrainedModel,
+    corpus: Corpus,
+    encoder: InputEncoder,
+    recipe: Recipe,
+    checkpoints: Path,
+    newest: Path | None,
+    callbacks: Sequence[TrainerCallback],
+    report_to: str | None,
+) -> list[dict[str, float]]:
+    """Train to the end, from the checkpoint `newest` if there is one."""
     rows = corpus.sample(recipe.rows)
     train_set = PairDataset(rows, corpus.labels, encoder, context_dropout=recipe.context_dropout, seed=recipe.seed)
     packs = can_pack(network)
-    base = {name: weights.detach().clone() for name, weights in network.base_model.named_parameters()}
     trainer = Trainer(
         model=network,
         args=_arguments(recipe, checkpoints, report_to),
@@ -142,7 +158,6 @@ def train(
         trainer.train(resume_from_checkpoint=str(newest) if newest else None)
     # In bfloat16 the Trainer wraps `forward`; what is judged and exported is the plain float32 network.
     trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
-    keep_of_base(network, base, recipe.base_share)
     return _history(trainer.state.log_history)
 
 
