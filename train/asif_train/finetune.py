@@ -76,6 +76,7 @@ def load_network(base: BaseModel, labels: Sequence[str], seed: int) -> PreTraine
     missing = sorted(key for key in info["missing_keys"] if key.startswith(prefix) and ".pooler." not in key)
     if missing:
         raise AsifError(f"{base.location}: expected the weights of the whole encoder, found {missing[0]} missing.")
+    network.config.use_cache = False  # as the Trainer leaves it: a run resumed after its end writes the same
     return network
 
 
