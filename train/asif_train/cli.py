@@ -21,6 +21,7 @@ from asif_train import curve as curves
 from asif_train import fit as fitting
 from asif_train.cli_options import AsJson, Data, Labels, Models, On, Split, err, labels_of, out, quiet, wide
 from asif_train.corpus import DEFAULT, read_corpus
+from asif_train.dynamics import dynamics as watch
 from asif_train.evaluate import evaluate as judge
 from asif_train.faithfulness import faithfulness as delete_words
 from asif_train.recipe import read_recipe
@@ -202,6 +203,22 @@ def curve(
     )
     wide(120).print(curves.table(points))
     out.print(f"Written to {out_}: {curves.POINTS}, {curves.FIGURE}.")
+
+
+@app.command()
+def dynamics(
+    out_: Annotated[Path, typer.Option("--out", help="Folder for rows.csv and run.json.")],
+    data: Data = DEFAULT,
+    recipe: Annotated[str | None, typer.Option(help="Recipe: `default`, `small`, or a YAML file.")] = None,
+    rows: Annotated[int, typer.Option(help="About so many training rows, in place of the recipe's.")] = 1000,
+    epochs: Annotated[int, typer.Option(help="In place of the recipe's.")] = 5,
+    labels: Labels = None,
+) -> None:
+    """Fine-tune and keep what every epoch makes of every training row: which are learnt at once, late or never?"""
+    quiet()
+    found = watch(data, read_recipe(recipe, rows=rows, epochs=epochs), out_, read_labels(labels))
+    never = int((found.probability[:, -1] < 0.5).sum())
+    out.print(f"Written to {out_}: {len(found.ids)} rows; the last epoch gives {never} of them less than 0.5.")
 
 
 @app.command()
