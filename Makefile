@@ -12,7 +12,7 @@ NEW ?=
 PORT ?=
 ARGS ?=
 
-.PHONY: help setup train resume evaluate verify robustness bench compare promote rollback check serve test lint format clean
+.PHONY: help setup train resume evaluate verify robustness bench compare promote rollback check serve notebooks test test-notebooks lint format clean
 
 help: ## Say what the targets do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -59,8 +59,14 @@ serve: $(READY) ## Serve models/current on PORT; fine-tunes first if there is no
 	@$(BIN)/asif-train current >/dev/null 2>&1 || $(BIN)/asif-train fit
 	$(BIN)/asif-serve $(if $(PORT),--port $(PORT))
 
+notebooks: $(READY) ## Run the notebooks on MODEL and keep their figures (ASIF_NOTEBOOK_FAST=1: only try them out)
+	$(BIN)/asif-train notebooks --model $(MODEL) $(ARGS)
+
 test: $(READY) ## The tests
 	$(BIN)/python -m pytest $(ARGS)
+
+test-notebooks: $(READY) ## Run the notebooks on a small model: does every cell run?
+	$(BIN)/python -m pytest -m notebooks tests/notebooks $(ARGS)
 
 lint: $(READY) ## Style, types, and which room may know which
 	$(BIN)/ruff check .

@@ -1,6 +1,8 @@
 """`asif-train`: fit, judge, test and promote models; learning curves; speed of fine-tuning."""
 
 import json
+import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +18,7 @@ from asif_data.labels import LabelSet, read_labels
 from asif_data.rows import Row, read_rows, row_files
 from asif_serve.predictor import load_predictor
 from asif_train import bench as benching
-from asif_train import cli_promotion
+from asif_train import cli_promotion, workbench
 from asif_train import curve as curves
 from asif_train import fit as fitting
 from asif_train.cli_options import AsJson, Data, Labels, Models, On, Split, err, labels_of, out, quiet, wide
@@ -268,6 +270,34 @@ def sweep(
     else:
         wide(120).print(sweeping.table(tried))
         out.print(f"Written to {out_}: {sweeping.STUDY}, {sweeping.BEST}.")
+
+
+@app.command()
+def notebooks(
+    paths: Annotated[list[Path] | None, typer.Argument(help="Notebooks; all of notebooks/ if none.")] = None,
+    model: Annotated[Path, typer.Option(help="Model directory.")] = fitting.MODELS / model_dir.CURRENT,
+    fast: Annotated[
+        bool,
+        typer.Option("--fast", envvar=workbench.FAST, help="Only try whether they run: few rows, outputs thrown away."),
+    ] = False,
+    out_: Annotated[Path | None, typer.Option("--out", help="Folder to write to, in place of where they are.")] = None,
+) -> None:
+    """Run notebooks from top to bottom and keep their outputs; exit status 1 if a cell fails. Takes minutes."""
+    try:
+        from asif_train import notebooks as running
+    except ImportError:
+        raise AsifError(
+            "expected nbclient to run notebooks with, found it missing; pip install 'asif[notebooks]'."
+        ) from None
+    chosen = paths or sorted(running.FOLDER.glob("*.ipynb"))
+    environment = dict(os.environ) | {workbench.MODEL: str(model.resolve()), workbench.FAST: str(int(fast))}
+    if missing := [path for path in chosen if not path.is_file()] or not chosen:
+        raise AsifError(f"expected notebooks, found none at {missing[0] if chosen else running.FOLDER}.")
+    with tempfile.TemporaryDirectory() as thrown_away:
+        folder = out_ or (Path(thrown_away) if fast else None)
+        for path in chosen:
+            out.print(f"Running {path.name}.")
+            running.run(path, folder / path.name if folder else path, environment)
 
 
 def _named_rows(given: Sequence[str] | None, labels: LabelSet) -> dict[str, list[Row]]:
