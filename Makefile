@@ -15,7 +15,7 @@ ARGS ?=
 .PHONY: help setup train resume evaluate verify robustness bench compare promote rollback check serve notebooks test test-notebooks lint format clean
 
 help: ## Say what the targets do
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 setup: $(READY) ## Make the environment in .venv
 

@@ -49,7 +49,11 @@ def shared_headlines(gold: np.ndarray, scored: Scored | Judged, groups: np.ndarr
 def headlines(judged: Judged, rows: Sequence[Row]) -> dict[str, Measure]:
     """Every headline of a model by name, in the order of a report.
 
-    Four-way figures count none as one more answer. Set coverage and set size are over the rows in scope.
+    Over the rows in scope, whether they are answered or withheld: macro-F1 (0..1), accuracy (0..1), ECE (0..1), Brier
+    (0..2), AURC (0..1), set coverage (the share of rows whose prediction set holds the true label, 0..1) and set size
+    (labels in the set, 1..L). Over all rows: in-scope AUROC and FPR at 95 % TPR (0..1), and the four-way figures (0..1),
+    which count none as one more answer. Contrast consistency is over contrast sets (0..1). Sources: the functions in
+    `metrics`; sets: Sadinle et al. (2019), Least Ambiguous Set-Valued Classifiers with Bounded Error Levels.
     """
     right = judged.right
     four_way = partial(metrics.weighted_macro_f1, judged.gold, judged.answers, len(judged.labels) + 1)

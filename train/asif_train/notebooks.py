@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from jupyter_client.manager import KernelManager
+from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
@@ -16,7 +16,7 @@ from asif_data.errors import AsifError
 from asif_data.files import write_atomically
 
 FOLDER = Path("notebooks")
-_SECONDS = 3600  # that one cell may take
+_SECONDS = 3600  # that one cell, or the start of a kernel, may take: a busy machine is no error
 _SHORTEST = 4  # a host name that is shorter may stand in any text
 _METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -33,9 +33,15 @@ def run(path: Path, out: Path, environment: Mapping[str, str]) -> None:
     notebook = nbformat.read(path, as_version=4)
     resources = {"metadata": {"path": str(path.parent)}}
     # Through a socket file: over TCP anyone on this machine could listen to what goes to the kernel and back.
-    kernel = KernelManager(kernel_name="python3", transport="ipc")
+    kernel = AsyncKernelManager(kernel_name="python3", transport="ipc")
     client = NotebookClient(
-        notebook, kernel, timeout=_SECONDS, resources=resources, record_timing=False, log=logging.getLogger(__name__)
+        notebook,
+        kernel,
+        timeout=_SECONDS,
+        startup_timeout=_SECONDS,
+        resources=resources,
+        record_timing=False,
+        log=logging.getLogger(__name__),
     )
     try:
         client.execute(env=dict(environment))
