@@ -17,6 +17,14 @@ FOUR_WAY_MACRO_F1, FOUR_WAY_ACCURACY = "four-way macro-F1", "four-way accuracy"
 # Set coverage has its goal in the calibration: more is not better.
 LOWER_IS_BETTER = ("ECE", "Brier", "AURC", "FPR at 95 % TPR", "set size")
 NEITHER_IS_BETTER = ("set coverage",)
+HIGHER_IS_BETTER = (
+    "macro-F1",
+    "accuracy",
+    "in-scope AUROC",
+    FOUR_WAY_MACRO_F1,
+    FOUR_WAY_ACCURACY,
+    "contrast consistency",
+)
 
 
 @dataclass(frozen=True)

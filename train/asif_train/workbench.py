@@ -6,6 +6,7 @@ from html import escape
 from pathlib import Path
 
 import matplotlib as mpl
+import pandas as pd
 from cycler import cycler
 
 from asif_data.errors import AsifError
@@ -69,6 +70,7 @@ def begin() -> Workbench:
             "figure.constrained_layout.use": True,
         }
     )
+    pd.set_option("display.max_colwidth", None)  # a reply is shown whole
     real = os.environ.get(REAL)
     return Workbench(
         model=Path(os.environ.get(MODEL) or MODELS / CURRENT),
