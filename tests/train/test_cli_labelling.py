@@ -120,3 +120,55 @@ def test_select_names_bad_rows_and_writes_nothing(small_model: Path, tmp_path: P
 
 def test_select_of_no_rows_is_wrong_usage(unlabelled: Path, tmp_path: Path) -> None:
     assert run("select", unlabelled, "--rows", "0", "--out", tmp_path / "a.json").exit_code == 2
+
+
+# audit
+
+
+@pytest.fixture
+def votes_file(few: Path) -> Path:
+    """The few rows, of which one has a wrong label; three annotators, one of whom differs."""
+    rows = read_rows([few])
+    voted = []
+    for n, row in enumerate(rows):
+        label = str(row.label)
+        odd = "none" if label != "none" and n % 2 else label
+        votes = {"ann": label, "bob": label, "cy": odd}
+        voted.append(row.model_copy(update={"votes": [Vote(annotator=k, label=v) for k, v in votes.items()]}))
+    write_rows(few, voted)
+    return few
+
+
+def test_audit_prints_tables_and_exits_with_0(votes_file: Path) -> None:
+    found = run("audit", votes_file)
+    assert found.exit_code == 0
+    assert "1 of 3 annotators differ from the rest" in found.stdout
+    assert "labels look wrong" in found.stdout
+    assert not any(row.text in found.output for row in read_rows([votes_file]))
+
+
+def test_audit_prints_json_for_scripts_and_texts_when_asked(votes_file: Path) -> None:
+    found = json.loads(run("audit", votes_file, "--json").stdout)
+    rows = read_rows([votes_file])
+    assert (found["rows"], found["labelled"]) == (len(rows), len(rows))
+    assert [one["name"] for one in found["annotators"]] == ["cy", "ann", "bob"]
+    assert found["label_errors"]
+    for error in found["label_errors"]:
+        assert rows[error["line"] - 1].label == error["given"] != error["suggested"]
+    told = json.loads(run("audit", votes_file, "--json", "--texts").stdout)
+    assert [error["text"] for error in told["label_errors"]] == [
+        rows[error["line"] - 1].text for error in found["label_errors"]
+    ]
+
+
+def test_audit_takes_a_folder(votes_file: Path) -> None:
+    assert json.loads(run("audit", votes_file.parent, "--json").stdout)["rows"] == len(read_rows([votes_file]))
+
+
+def test_audit_of_nothing_or_of_bad_rows_is_named(tmp_path: Path) -> None:
+    assert message("audit", tmp_path / "gone").endswith("expected a file or folder of rows, found nothing there.")
+    path = tmp_path / "rows.csv"
+    path.write_text("text,label\nHm.,maybe\n")
+    assert message("audit", path).startswith(f"{path}:2: label: expected one of ")
+    path.write_text("text,label\nHm.,\n")
+    assert message("audit", path) == "expected rows with a label, found none in 1 rows."

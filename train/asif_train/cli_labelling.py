@@ -14,7 +14,9 @@ from asif_data.files import check_writable
 from asif_data.labels import NONE
 from asif_data.rows import placed_rows, row_files
 from asif_serve.predictor import load_predictor
+from asif_train.audit import audit as look_again
 from asif_train.fit import MODELS
+from asif_train.report import jsonable
 from asif_train.selection import SHOWN
 from asif_train.selection import select as most_worth_a_label
 
@@ -67,6 +69,25 @@ def select(
     )
     if hint:
         err.print(hint)
+
+
+@app.command()
+def audit(
+    paths: Rows,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all that was found as JSON.")] = False,
+    texts: Annotated[bool, typer.Option("--texts", help="Show the words of the rows found, too.")] = False,
+) -> None:
+    """Find labels that look wrong, annotators who differ from the rest, and near-duplicates with different labels.
+
+    It is advice: the exit status is 0 whatever is found. Nothing is changed.
+    """
+    found = look_again(list(placed_rows(_files(paths), labelled=False)), texts=texts)
+    if as_json:
+        typer.echo(json.dumps(jsonable(found.values), indent=2, ensure_ascii=False, allow_nan=False))
+        return
+    for table in found.tables():
+        Console(width=max(out.width, 120)).print(table)
+    out.print(found.summary(), markup=False, soft_wrap=True)
 
 
 def _files(paths: list[Path]) -> list[Path]:
