@@ -31,7 +31,7 @@ from asif_train.robustness import robustness
 from asif_train.slices import slices
 from asif_train.tables import COMPARED
 
-REPORT_VERSION = 2
+REPORT_VERSION = 3
 _COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.5)
 
 
@@ -69,7 +69,7 @@ def evaluate(
     holds = np.array([str(row.label) in d.prediction_set for row, d in zip(rows, decisions, strict=True)])
     sizes = np.array([len(d.prediction_set) for d in decisions])
     right = judged.answers == judged.gold
-    four_way = partial(metrics.weighted_macro_f1, judged.gold, judged.answers, len(labels) + 1)
+    with_none = partial(metrics.weighted_macro_f1, judged.gold, judged.answers, len(labels) + 1)
     errors = confident_errors(judged, rows)
     values: dict[str, Any] = {
         **report_head(predictor, REPORT_VERSION),
@@ -81,8 +81,8 @@ def evaluate(
         "interval": f"95 % percentile bootstrap over groups, {resamples} resamples",
         "headline": {
             **_judge(judged.gold, Scored(judged.scores, judged.in_scope), groups, resamples),
-            "four-way macro-F1": asdict(estimate_weighted(four_way, groups, resamples)),
-            "four-way accuracy": asdict(estimate_weighted(partial(metrics.weighted_mean, right), groups, resamples)),
+            "macro-F1 incl. none": asdict(estimate_weighted(with_none, groups, resamples)),
+            "accuracy incl. none": asdict(estimate_weighted(partial(metrics.weighted_mean, right), groups, resamples)),
             "set coverage": asdict(_inside(holds, inside, groups, resamples)),
             "set size": asdict(_inside(sizes, inside, groups, resamples)),
             **_contrast(rows, right, groups, resamples),

@@ -110,10 +110,10 @@ def slices(values: Values) -> Grid:
 
 
 def lowest_topics(values: Values, count: int = 8) -> Grid:
-    """The topics of at least ten rows with the lowest four-way accuracy."""
+    """The topics of at least ten rows with the lowest accuracy incl. none."""
     topics = values["slices"].get(TOPIC, {}).items()
     known = [(name, measured) for name, measured in topics if measured["rows"] >= FEWEST_OF_A_TOPIC]
-    lowest = sorted(known, key=lambda topic: topic[1]["four-way accuracy"]["value"])[:count]
+    lowest = sorted(known, key=lambda topic: topic[1]["accuracy incl. none"]["value"])[:count]
     return Grid("Lowest topics", ("topic", *_MEASURED), [(name, *_measures(measured)) for name, measured in lowest])
 
 
