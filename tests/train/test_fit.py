@@ -276,7 +276,9 @@ def test_eight_rows_of_each_of_other_labels_make_a_model_that_is_judged_and_serv
 ) -> None:
     labels = LabelSet(names, {name: f"What {name} means." for name in names[1:]})
     data = eight(names)
-    model = fit(data, read_recipe("small", epochs=1), tmp_path / "models", labels=labels, tell=silent)
+    told: list[str] = []
+    model = fit(data, read_recipe("small", epochs=1), tmp_path / "models", labels=labels, tell=told.append)
+    assert any(line.endswith("1. So few make scores, thresholds and prediction sets rough.") for line in told)
     manifest = model_dir.load(model).manifest
     assert manifest.label_set == labels
     corpus = read_corpus(data, manifest.label_set)

@@ -3,6 +3,7 @@
 import json
 import platform
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,10 +28,12 @@ from asif_train.export import export, gate
 from asif_train.finetune import load_network, save_tokenizer, torch_logits, train
 from asif_train.provenance import git_commit
 from asif_train.recipe import Recipe
-from asif_train.tracking import check_tracker, curves_in
+from asif_train.tracking import TENSORBOARD, check_tracker, curves_in
 
 MODELS = Path("models")
 TRACKED = ".tracking"
+# Split conformal prediction at 95 % needs 19 rows before a set may leave a label out.
+_FEW = 20
 NAME = "asif"
 _LIBRARIES = (
     "asif",
@@ -122,6 +125,11 @@ def _publish(
         tell(
             f"Run {run.version}: {len(corpus.sample(recipe.rows))} rows to train on, {len(corpus.validation)} to validate."
         )
+        label, rows = Counter(row.label for row in corpus.validation).most_common()[-1]
+        if rows < _FEW:
+            tell(f"Validation rows of {label}: {rows}. So few make scores, thresholds and prediction sets rough.")
+        if report_to == TENSORBOARD:
+            tell(f"Follow it with: tensorboard --logdir {final.parent / TRACKED}")
         shutil.rmtree(run.staging, ignore_errors=True)
     state.wait_for_everyone()
     tokenizer = run.folder / "tokenizer"

@@ -96,16 +96,19 @@ def sweep(
     with _study(out / STUDY, _given(corpus, base, tried)) as study:
         if not study.trials:
             study.enqueue_trial(_inside_space(recipe))
-        while (done := len(study.get_trials(states=_DONE))) < trials:
+        while True:
+            done = study.get_trials(states=_DONE)
+            if done:
+                write_atomically(out / BEST, _best(study, len(done), recipe, corpus))
+            if len(done) >= trials:
+                return sorted(map(_tried, done), key=lambda one: (one.pruned, -one.macro_f1))
             # A sampler of its own for each trial: one that goes on with its random numbers could not be resumed.
-            study.sampler = TPESampler(seed=recipe.seed + done)
+            study.sampler = TPESampler(seed=recipe.seed + len(done))
             trial = study.ask(SPACE)
-            tell(f"{done + 1} of {trials}: " + ", ".join(f"{name} {_short(trial.params[name])}" for name in SPACE))
+            tell(f"{len(done) + 1} of {trials}: " + ", ".join(f"{name} {_short(trial.params[name])}" for name in SPACE))
             score, pruned = _score(trial, corpus, base, tried, out)
             study.tell(trial, None if pruned else score, TrialState.PRUNED if pruned else None)
             tell(f"{SHOWN} {score:.4f}" + (", stopped early" if pruned else ""))
-            write_atomically(out / BEST, _best(study, recipe, corpus))
-        return sorted(map(_tried, study.get_trials(states=_DONE)), key=lambda one: (one.pruned, -one.macro_f1))
 
 
 def table(tried: Sequence[Tried]) -> Table:
@@ -191,12 +194,12 @@ def _score(trial: optuna.Trial, corpus: Corpus, base: BaseModel, recipe: Recipe,
     return max(epoch[SCORE] for epoch in history), pruning.pruned
 
 
-def _best(study: optuna.Study, recipe: Recipe, corpus: Corpus) -> str:
+def _best(study: optuna.Study, done: int, recipe: Recipe, corpus: Corpus) -> str:
     """The best recipe as YAML, with where it is from."""
     best = study.best_trial
     head = [
         f"Trial {best.number} of a sweep: {SHOWN} {best.value:.4f} on the validation split, by which it was chosen.",
-        f"The best of {len(study.get_trials(states=_DONE))} so far; corpus {corpus.sha256[:12]}, commit {git_commit()}.",
+        f"The best of {done} so far; corpus {corpus.sha256[:12]}, commit {git_commit()}.",
     ]
     values = checked_recipe(recipe.model_dump() | best.params, BEST).model_dump()
     return "".join(f"# {line}\n" for line in head) + yaml.safe_dump(values, sort_keys=False)
