@@ -12,7 +12,7 @@ NEW ?=
 PORT ?=
 ARGS ?=
 
-.PHONY: help setup train resume evaluate verify robustness bench compare promote rollback check serve test lint format clean
+.PHONY: help setup train resume evaluate verify robustness bench compare promote rollback check serve test lint format openapi sbom audit clean
 
 help: ## Say what the targets do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -71,6 +71,16 @@ lint: $(READY) ## Style, types, and which room may know which
 format: $(READY) ## Mend the style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+openapi: $(READY) ## Write serve/openapi.json again
+	$(BIN)/python -c 'from asif_serve.app import openapi_document; print(openapi_document(), end="")' > serve/openapi.json
+
+sbom: $(READY) ## List what is installed, for those who must know: dist/sbom.json (CycloneDX)
+	mkdir -p dist
+	$(BIN)/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --of JSON -o dist/sbom.json
+
+audit: $(READY) ## Ask whether a pinned package has a known hole; says so where no one can be asked
+	$(BIN)/python .ci/audit
 
 clean: ## Remove the environment and caches; models stay
 	rm -rf $(VENV) dist build .pytest_cache .ruff_cache .hypothesis .import_linter_cache

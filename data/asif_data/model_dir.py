@@ -203,10 +203,17 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
 def load(path: str | Path) -> ModelDirectory:
     """Verify a model directory and return it.
 
-    Raises AsifError that names the file which is missing, changed, not in the manifest, or of an
-    unknown version.
+    Raises AsifError that names the file which is missing, changed, not in the manifest, of an
+    unknown version, or closed to this user.
     """
     path = Path(path).resolve()
+    try:
+        return _load(path)
+    except PermissionError as error:
+        raise AsifError(f"{error.filename}: expected a file that this user may read; change its mode.") from None
+
+
+def _load(path: Path) -> ModelDirectory:
     file = path / MANIFEST
     if not file.is_file():
         raise AsifError(f"{path}: expected a model directory with {MANIFEST}, found none; train one with `make train`.")

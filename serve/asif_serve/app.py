@@ -1,6 +1,7 @@
 """The HTTP app: endpoints over one predictor."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from itertools import islice
@@ -8,13 +9,16 @@ from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import PlainTextResponse, RedirectResponse
+from fastapi.responses import PlainTextResponse
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 
 from asif_data.encoding import Utterance
 from asif_serve import problems, schemas
+from asif_serve.call import Recorder, spend
 from asif_serve.deadline import Deadline, deadline_of
 from asif_serve.decision import Decision
+from asif_serve.docs import add_docs
 from asif_serve.explain import Explanation, Probes
 from asif_serve.guard import Guard
 from asif_serve.predictor import Predictor
@@ -22,9 +26,10 @@ from asif_serve.problems import Problem, documented
 from asif_serve.settings import Settings
 from asif_serve.swap import ModelInService
 from asif_serve.telemetry import Telemetry
+from asif_serve.tracing import tracer_provider
 from asif_serve.work import Answer, WorkQueue
 
-_ERRORS = documented(401, 408, 413, 422, 429, 503)
+_ERRORS = documented(401, 408, 413, 415, 422, 429, 503)
 
 
 class Service:
@@ -32,8 +37,10 @@ class Service:
 
     def __init__(self, settings: Settings, predictor: Predictor | None) -> None:
         self.settings = settings
-        self.queue = WorkQueue(max(1, settings.threads // settings.workers), settings.queue_tokens)
+        self.tracing = tracer_provider()
         self.telemetry = Telemetry(lambda: self.queue.pending)
+        threads = max(1, settings.threads // settings.workers)
+        self.queue = WorkQueue(threads, settings.queue_tokens, self.telemetry.stage)
         self.model = ModelInService(settings.model, predictor, self.telemetry)
 
     @property
@@ -54,6 +61,7 @@ class Service:
     async def answer(self, request: Request, predictor: Predictor, utterances: Sequence[Utterance]) -> list[Answer]:
         """Answers to all utterances by one predictor, off the event loop."""
         self._check(utterances, explain=False)
+        spend(len(utterances), rows=len(utterances))
         return await self._run(request, predictor, utterances.__getitem__, [_length(u) for u in utterances])
 
     async def explain(
@@ -72,6 +80,7 @@ class Service:
             return probe[i]
 
         lengths = [_length(u) for u in utterances] + [length for probe in probes for length in probe.lengths()]
+        spend(len(lengths), rows=count)
         found = await self._run(request, predictor, read, lengths)
         judged = iter(answer.decision for answer in found[count:])
         explained = [
@@ -79,6 +88,10 @@ class Service:
             for probe, answer in zip(probes, found, strict=False)
         ]
         return found[:count], explained
+
+    def count(self, answers: Sequence[Answer]) -> None:
+        """Count answers that are given."""
+        self.telemetry.decisions([answer.decision for answer in answers], sum(answer.truncated for answer in answers))
 
     async def _run(
         self, request: Request, predictor: Predictor, read: Callable[[int], Utterance], lengths: list[int]
@@ -100,7 +113,7 @@ class Service:
                 413, f"Expected at most {self.settings.max_explained} utterances in one request with explain."
             )
         if len(utterances) > self.settings.max_rows:
-            raise Problem(413, f"Expected at most {self.settings.max_rows} utterances in one request.")
+            raise problems.too_many(self.settings.max_rows)
         most = self.settings.max_characters
         if any(len(u.text) > most or len(u.context or "") > most for u in utterances):
             raise Problem(413, f"Expected at most {most} characters in one text or context.")
@@ -140,26 +153,52 @@ def create_app(settings: Settings, predictor: Predictor | None, *, follow: bool 
         yield
         beat.cancel()
         await asyncio.to_thread(service.queue.close)
+        if service.tracing:
+            await asyncio.to_thread(service.tracing.shutdown)
 
     app = FastAPI(
         title="asif",
         version="1",
         description="Says which of a model's labels applies to what a counselor says, and when none does. As shipped they are empathy, sympathy and over-identification.",
         lifespan=lifespan,
-        docs_url="/docs" if settings.docs else None,
+        docs_url=None,
         openapi_url="/openapi.json" if settings.docs else None,
         redoc_url=None,
+        redirect_slashes=False,  # it would repeat the caller's address
+        telemetry={
+            "tracer_provider": service.tracing,
+            "tracing": service.tracing is not None,
+            "metrics": False,
+            "logs": False,  # they hold the messages of exceptions
+            "auto_configure": False,
+        },
     )
     app.state.service = service
     app.add_exception_handler(Problem, problems.on_problem)
     app.add_exception_handler(HTTPException, problems.on_http_error)
     app.add_exception_handler(RequestValidationError, problems.on_invalid)
-    app.add_middleware(Deadline, seconds=settings.deadline)
-    app.add_middleware(Guard, keys=settings.keys, max_body=settings.max_body, telemetry=service.telemetry)
+    _add_layers(app, settings, service.telemetry)
     _add_answers(app)
     _add_operation(app)
+    if settings.docs:
+        add_docs(app)
     _document(app)
     return app
+
+
+def _add_layers(app: FastAPI, settings: Settings, telemetry: Telemetry) -> None:
+    """What every request passes, the last one first."""
+    app.add_middleware(Deadline, seconds=settings.deadline)
+    app.add_middleware(Guard, keys=settings.keys, rate=settings.rate, max_body=settings.max_body)
+    if settings.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "X-Request-Id"],
+            expose_headers=["Retry-After", "X-Request-Id"],
+        )
+    app.add_middleware(Recorder, telemetry=telemetry)
 
 
 def _add_answers(app: FastAPI) -> None:
@@ -173,7 +212,7 @@ def _add_answers(app: FastAPI) -> None:
             found, explained = await service.explain(request, predictor, utterances)
         else:
             found = await service.answer(request, predictor, utterances)
-        service.telemetry.decisions([answer.decision for answer in found])
+        service.count(found)
         manifest = predictor.model.manifest
         results = [
             _result(row.id, answer, why) for row, answer, why in zip(body.utterances, found, explained, strict=True)
@@ -186,7 +225,7 @@ def _add_answers(app: FastAPI) -> None:
     async def predict(request: Request, body: schemas.PredictIn, service: Served) -> list[list[schemas.LabelScore]]:
         """The Inference API's text-classification task: one list of labels and scores for each input, best first."""
         found = await service.answer(request, service.predictor, body.utterances())
-        service.telemetry.decisions([answer.decision for answer in found])
+        service.count(found)
         top = body.parameters.top_k if body.parameters else None
         return [_ranked(answer.decision)[:top] for answer in found]
 
@@ -205,6 +244,7 @@ def _add_answers(app: FastAPI) -> None:
                 "explained_utterances": settings.max_explained,
                 "characters": settings.max_characters,
                 "body_bytes": settings.max_body,
+                "runs_a_minute": settings.rate,
             },
             thresholds={
                 "in_scope": manifest.calibration.scope_threshold,
@@ -236,16 +276,15 @@ def _add_operation(app: FastAPI) -> None:
         """Prometheus text format."""
         return PlainTextResponse(service.telemetry.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    if app.docs_url:
 
-        @app.get("/", include_in_schema=False)
-        async def root() -> RedirectResponse:
-            """The documentation, until there is a page."""
-            return RedirectResponse("/docs")
+def openapi_document() -> str:
+    """The OpenAPI document under the default settings, as it is committed."""
+    settings = Settings()  # pyright: ignore[reportCallIssue]
+    return json.dumps(create_app(settings, None).openapi(), indent=2, sort_keys=True) + "\n"
 
 
 def _document(app: FastAPI) -> None:
-    """Put the error shape into the OpenAPI document, in the place of the framework's own."""
+    """Put into the OpenAPI document the error shape, in the place of the framework's own, the keys and the limit on rows."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -257,10 +296,28 @@ def _document(app: FastAPI) -> None:
             shape = problems.ProblemDetail.model_json_schema(ref_template="#/components/schemas/{model}")
             found.update(shape.pop("$defs"))
             found["ProblemDetail"] = shape
+            _document_keys(document)
+            _document_rows(found, app.state.service.settings.max_rows)
         assert app.openapi_schema is not None  # noqa: S101 - generated above
         return app.openapi_schema
 
     app.openapi = openapi
+
+
+def _document_keys(document: dict[str, Any]) -> None:
+    document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            if "401" in operation["responses"]:
+                operation["security"] = [{"key": []}, {}]
+
+
+def _document_rows(found: dict[str, Any], most: int) -> None:
+    for name, field in (("ClassifyIn", "utterances"), ("PredictIn", "inputs")):
+        shape = found[name]["properties"][field]
+        for form in shape.get("anyOf", [shape]):
+            if "maxItems" in form:
+                form["maxItems"] = most
 
 
 def _result(row_id: str | None, answer: Answer, why: Explanation | None) -> schemas.ResultOut:

@@ -9,6 +9,7 @@ import typer
 
 from asif_data.errors import AsifError
 from asif_data.model_dir import ModelDirectory, load
+from asif_serve import logs
 from asif_serve.predictor import fastest, load_predictor
 from asif_serve.server import run
 from asif_serve.settings import Settings, read_settings
@@ -28,6 +29,7 @@ def serve(port: Annotated[int | None, typer.Option(help="Overrides ASIF_PORT.", 
     if port is not None:
         settings = settings.model_copy(update={"port": port})
     settings.check_binding()
+    logs.set_up(settings.log_level)
     if settings.workers == 1:
         predictor = load_predictor(settings.model)
         listener = _listen(settings)

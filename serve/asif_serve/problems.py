@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 MEDIA_TYPE = "application/problem+json"
+MOST_ERRORS = 100
 _FIELD = re.compile(r"(?!str$)[a-z_]+")
 
 
@@ -62,7 +63,8 @@ class Problem(HTTPException):
 # What an error of this server means where its name does not say it.
 _WHEN = {
     408: "the body was not whole in time",
-    429: "the queue is full",
+    415: "the body is not plain JSON",
+    429: "the queue is full, or this key asks too fast",
     503: "no model is ready, or part of the request could not be begun in time",
 }
 _RETRY_AFTER = {
@@ -110,9 +112,18 @@ async def on_http_error(request: Request, error: Exception) -> JSONResponse:
 async def on_invalid(request: Request, error: Exception) -> JSONResponse:
     """Exception handler for bodies that are not as documented: which field, and what was expected of it."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this error only
-    fields = {_field(e["loc"], e["type"]): _message(e) for e in error.errors()}
-    problems = [FieldProblem(field=field, message=message) for field, message in fields.items()]
-    return Problem(422, "The request body is not as expected; see errors.", errors=problems).response()
+    errors = error.errors()
+    if any(e["type"] == "too_long" for e in errors):
+        return too_many(request.app.state.service.settings.max_rows).response()
+    fields = {_field(e["loc"], e["type"]): _message(e) for e in errors}
+    problems = [FieldProblem(field=field, message=message) for field, message in fields.items()][:MOST_ERRORS]
+    more = f", of which {MOST_ERRORS} of {len(fields)} are told" if len(fields) > MOST_ERRORS else ""
+    return Problem(422, f"The request body is not as expected; see errors{more}.", errors=problems).response()
+
+
+def too_many(most: int) -> Problem:
+    """What a request with more utterances than allowed gets."""
+    return Problem(413, f"Expected at most {most} utterances in one request.")
 
 
 def _field(location: Sequence[int | str], kind: str) -> str:

@@ -2,15 +2,20 @@
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from asif_data.encoding import Utterance
 from asif_serve.decision import Decision, Reason
 
+# Past it a list is refused unread: naming what is wrong with each of a million rows would take a minute and gigabytes.
+MOST_ROWS = 4096
+
 
 def _is_unicode(value: str) -> str:
-    if any("\ud800" <= character <= "\udfff" for character in value):
-        raise ValueError("expected text that UTF-8 can hold, found half of a surrogate pair")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError("expected text that UTF-8 can hold, found half of a surrogate pair") from None
     return value
 
 
@@ -21,13 +26,23 @@ def _has_words(value: str) -> str:
 
 
 AnyText = Annotated[str, AfterValidator(_is_unicode)]
-Text = Annotated[AnyText, AfterValidator(_has_words)]
+ShortText = Annotated[str, Field(max_length=200), AfterValidator(_is_unicode)]
+Text = Annotated[AnyText, AfterValidator(_has_words), Field(json_schema_extra={"pattern": r"\S"})]
 
 
 class Strict(BaseModel):
-    """A body that refuses fields it does not know."""
+    """A body that refuses fields it does not know, and guesses at no value: 0 is not false."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unknown_fields_count_as_one(cls, value: Any) -> Any:
+        """Keep one unknown field of many: it is enough to refuse the body, and thousands would take seconds to name."""
+        if not isinstance(value, dict) or len(value) <= len(cls.model_fields):
+            return value
+        unknown = next(name for name in value if name not in cls.model_fields)
+        return {name: value[name] for name in (*cls.model_fields, unknown) if name in value}
 
 
 class UtteranceIn(Strict):
@@ -37,7 +52,7 @@ class UtteranceIn(Strict):
     context: AnyText | None = Field(
         None, description="the client's utterance before it", examples=["He left without a word."]
     )
-    id: AnyText | None = Field(None, max_length=200, description="given back as it came")
+    id: ShortText | None = Field(None, description="given back as it came")
 
     def utterance(self) -> Utterance:
         """What the model reads."""
@@ -47,7 +62,7 @@ class UtteranceIn(Strict):
 class ClassifyIn(Strict):
     """A batch of utterances."""
 
-    utterances: list[UtteranceIn] = Field(min_length=1)
+    utterances: list[UtteranceIn] = Field(min_length=1, max_length=MOST_ROWS)
     explain: bool = Field(False, description="also say which clauses and words decided; costs a model run a word")
 
 
@@ -115,7 +130,7 @@ class PredictParameters(Strict):
 class PredictIn(Strict):
     """The text-classification task of the Inference API."""
 
-    inputs: Text | TextPair | Annotated[list[Text | TextPair], Field(min_length=1)]
+    inputs: Text | TextPair | Annotated[list[Text | TextPair], Field(min_length=1, max_length=MOST_ROWS)]
     parameters: PredictParameters | None = None
 
     def utterances(self) -> list[Utterance]:

@@ -35,6 +35,7 @@ class Server(uvicorn.Server):
         config = uvicorn.Config(
             create_app(settings, predictor, follow=True),
             access_log=False,
+            log_config=None,
             log_level="warning",
             server_header=False,
             ws="none",

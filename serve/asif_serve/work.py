@@ -7,8 +7,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from asif_data.encoding import Utterance
 from asif_serve.decision import Decision
@@ -24,6 +25,10 @@ class Answer(NamedTuple):
 
     decision: Decision
     truncated: bool
+
+
+# Times a stage of an engine call's work.
+Stage = Callable[[Literal["tokenization", "inference"]], AbstractContextManager[object]]
 
 
 def tokens(characters: int, most: int) -> int:
@@ -66,8 +71,9 @@ class WorkQueue:
     request that nobody waits for any more are not begun. `pending` is the number of tokens waiting or under way.
     """
 
-    def __init__(self, threads: int, limit: int) -> None:
+    def __init__(self, threads: int, limit: int, stage: Stage = lambda name: nullcontext()) -> None:
         self._limit = limit
+        self._stage = stage
         self._threads = [
             threading.Thread(target=self._work, name=f"asif-work-{i}", daemon=True) for i in range(threads)
         ]
@@ -201,7 +207,7 @@ class WorkQueue:
                 self._ready.wait()
             taken = self._take()
         start = time.perf_counter()
-        answers = _answer(taken)
+        answers = self._answer(taken)
         self._settle(taken, answers, time.perf_counter() - start)
         return True
 
@@ -215,6 +221,20 @@ class WorkQueue:
             if job.begun < len(job.costs):
                 self._jobs.append(job)
         return taken
+
+    def _answer(self, taken: list[tuple[_Job, int]]) -> list[Answer | Exception]:
+        """Answers to rows of one predictor, from one call; where that fails, each row has its own answer or error."""
+        predictor = taken[0][0].predictor
+        try:
+            with self._stage("tokenization"):
+                encoded = predictor.encoder([job.read(row) for job, row in taken])
+            with self._stage("inference"):
+                decisions = predictor.decide(encoded)
+            return [Answer(*both) for both in zip(decisions, (e.truncated for e in encoded), strict=True)]
+        except Exception as error:
+            if len(taken) == 1:
+                return [error]
+            return [answer for one in taken for answer in self._answer([one])]
 
     def _settle(self, taken: list[tuple[_Job, int]], answers: list[Answer | Exception], seconds: float) -> None:
         with self._ready:
@@ -236,15 +256,3 @@ class WorkQueue:
                     self._finished.append(job)
             self._spent = _MEMORY * self._spent + spent
             self._seconds = _MEMORY * self._seconds + seconds
-
-
-def _answer(taken: list[tuple[_Job, int]]) -> list[Answer | Exception]:
-    """Answers to rows of one predictor, from one call; where that fails, each row has its own answer or error."""
-    predictor = taken[0][0].predictor
-    try:
-        encoded = predictor.encoder([job.read(row) for job, row in taken])
-        return [Answer(*both) for both in zip(predictor.decide(encoded), (e.truncated for e in encoded), strict=True)]
-    except Exception as error:
-        if len(taken) == 1:
-            return [error]
-        return [answer for one in taken for answer in _answer([one])]

@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection, wait
 from prometheus_client.multiprocess import mark_process_dead
 
 from asif_data.errors import AsifError
+from asif_serve import logs
 from asif_serve.predictor import load_predictor
 from asif_serve.server import run
 from asif_serve.settings import Settings
@@ -130,6 +131,7 @@ class Supervisor:
 
 def _work(settings: Settings, listener: socket.socket, pipe: Connection) -> None:
     """One worker, in its own process. It takes no connection before it has a model."""
+    logs.set_up(settings.log_level)
     try:
         predictor = load_predictor(settings.model)
     except AsifError as error:

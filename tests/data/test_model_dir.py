@@ -106,6 +106,20 @@ def test_a_changed_file_is_named(model: Path, name: str) -> None:
         load(model)
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_this_user_may_not_read_is_named(model: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = Path.open
+
+    def refuse(self: Path, *arguments: Any, **options: Any) -> Any:  # root may read all: a closed file would not do
+        if self == model / name:
+            raise PermissionError(13, "Permission denied", str(self))
+        return opened(self, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(AsifError, match=rf"{name}: expected a file that this user may read; change its mode\.$"):
+        load(model)
+
+
 @pytest.mark.parametrize("name", ["../v2/config.json", "/dev/null", "onnx/../../v2/config.json"])
 def test_a_file_outside_the_directory_is_refused(model: Path, name: str) -> None:
     hashes = json.loads((model / MANIFEST).read_text())["sha256"]

@@ -121,9 +121,9 @@ class FakePredictor:
 
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A developer's own ASIF_ variables change no test."""
+    """A developer's own ASIF_ and OTEL_ variables change no test."""
     for name in os.environ:
-        if name.upper().startswith("ASIF_"):
+        if name.upper().startswith(("ASIF_", "OTEL_")):
             monkeypatch.delenv(name)
 
 

@@ -1,7 +1,7 @@
 import json
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import huggingface_hub
 import pytest
@@ -14,13 +14,14 @@ from asif_data.labels import CODEBOOK_LINES, LABELS
 from asif_serve.app import create_app
 from asif_serve.settings import Settings
 
-OPENAPI = Path(__file__).parents[2] / "serve" / "openapi.json"
-REWRITE = (
-    "python -c 'import json, pathlib; from asif_serve.app import create_app; from asif_serve.settings import Settings; "
-    'pathlib.Path("serve/openapi.json").write_text('
-    'json.dumps(create_app(Settings(), None).openapi(), indent=2, sort_keys=True) + "\\n")\''
-)
 TEXTS = ["You feel lost.", "I am so sorry.", "It was like that for me.", "Where do they live?", "Sorry, you feel lost."]
+SPOKEN = [
+    "Ok.",
+    "It sounds like, in that moment, you felt utterly abandoned, lost and afraid.",
+    "Oh, that's awful. You poor thing, how hard that must be.",
+    "Yes, that happened to me too. It's the worst, isn't it?",
+    "Shall we say Tuesday at ten? " * 20,
+]
 LABELLED = ["empathy", "sympathy", "over-identification", None, None]
 
 
@@ -123,6 +124,45 @@ def test_a_model_with_other_labels_serves_too(make_fake, make_client):
         {"label": "warm", "codebook": None},
         {"label": "cold", "codebook": None},
     ]
+
+
+@given(data=st.data())
+@settings(deadline=None, max_examples=15)
+def test_the_model_s_answer_does_not_depend_on_what_stands_beside_it(small_client, data):
+    texts = st.sampled_from(SPOKEN) | st.text(min_size=1, max_size=300).filter(str.strip)
+    rows = data.draw(
+        st.lists(st.fixed_dictionaries({"text": texts, "context": st.none() | texts}), min_size=2, max_size=12)
+    )
+    together = classify(small_client, *rows)
+    for row, beside in zip(rows, together, strict=True):
+        [alone] = classify(small_client, row)
+        assert (beside["label"], beside["reason"]) == (alone["label"], alone["reason"])
+        assert beside["prediction_set"] == alone["prediction_set"]
+        assert beside["scores"] == pytest.approx(alone["scores"], abs=1e-3)
+        assert beside["in_scope"] == pytest.approx(alone["in_scope"], abs=1e-3)
+
+
+@pytest.mark.parametrize(("over", "truncated"), [(0, False), (1, True), (500, True)])
+@pytest.mark.parametrize(("context", "around"), [(None, 2), (20, 3)])  # tokens around one text and around two
+def test_the_model_tells_of_each_row_whether_it_was_cut(small_client, over, truncated, context, around):
+    room = small_client.get("/v1/model").json()["limits"]["tokens"] - around - (context or 0)
+    row = {"text": "you " * room, "context": "you " * (context + over)} if context else {"text": "you " * (room + over)}
+    found = classify(small_client, {"text": "you"}, row, {"text": "you"})
+    assert [result["truncated"] for result in found] == [False, truncated, False]
+
+
+def test_what_was_cut_counts_in_the_metrics(client):
+    classify(client, "You feel lost.", "You feel lost. " * 100, "You feel lost. " * 200)
+    assert metrics(client)["asif_truncated_total",] == 2
+
+
+def test_an_address_in_a_text_is_not_asked(small_client, monkeypatch):
+    def refuse(self, address):
+        raise AssertionError(f"asked {address}")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    texts = ["http://127.0.0.1:9/latest/meta-data", "file:///etc/passwd", "See https://example.org/x, you feel lost."]
+    assert len(classify(small_client, *texts, explain=True)) == 3
 
 
 # explain
@@ -249,6 +289,7 @@ def test_the_model_is_described(client, fake):
             "explained_utterances": 32,
             "characters": 20000,
             "body_bytes": 2000000,
+            "runs_a_minute": 0,
         },
         "thresholds": {"in_scope": 0.5, "confidence": 0.6, "prediction_set": 0.2},
         "form": "onnx/fake.onnx",
@@ -328,41 +369,8 @@ def test_metrics_count_requests_answers_and_the_model(client):
     assert found["asif_recent_share", "uncertain"] == pytest.approx(1 / 6, abs=0.01)
     assert found["asif_recent_rows",] == 6
     assert ("asif_drift",) not in found  # the fake model has no reference
-
-
-def test_the_documentation_is_served(client):
-    assert client.get("/docs").status_code == 200
-    assert client.get("/openapi.json").json() == client.app.openapi()
-    answer = client.get("/", follow_redirects=False)
-    assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
-
-
-def test_the_documentation_can_be_switched_off(make_client, problem):
-    client = make_client(docs=False)
-    problem(client.get("/docs"), 404)
-    problem(client.get("/openapi.json"), 404)
-
-
-def test_the_committed_openapi_document_is_what_the_app_serves(client):
-    served = json.dumps(client.app.openapi(), indent=2, sort_keys=True) + "\n"
-    committed = OPENAPI.read_text(encoding="utf-8") if OPENAPI.exists() else ""
-    assert committed == served, f"serve/openapi.json is not what the app serves; write it again with\n{REWRITE}"
-
-
-def test_every_documented_error_has_the_one_shape(client):
-    document = client.app.openapi()
-    shape = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDetail"}}}
-    answers = [
-        (status, answer)
-        for path in document["paths"].values()
-        for operation in path.values()
-        for status, answer in operation["responses"].items()
-    ]
-    assert {status for status, _ in answers} >= {"200", "401", "413", "422", "429", "503"}
-    assert all(answer["content"] == shape for status, answer in answers if status != "200")
-    schemas = document["components"]["schemas"]
-    assert {"ProblemDetail", "FieldProblem"} <= schemas.keys()
-    assert not {"HTTPValidationError", "ValidationError"} & schemas.keys()
+    assert found["asif_rows_total", ""] == 6
+    assert found["asif_tokenization_seconds_count",] == found["asif_inference_seconds_count",] == 6
 
 
 # Limits

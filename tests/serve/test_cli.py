@@ -1,3 +1,4 @@
+import gzip
 import json
 import os
 import re
@@ -6,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,11 +27,16 @@ def environment(**variables):
 
 
 @contextmanager
-def running(log, **variables):
-    """`asif-serve` on a free port: what it prints up to its curl line, and that line."""
+def running(log, *command, cwd=None, **variables):
+    """`asif-serve`, or another command that runs it, on a free port: what it prints up to its curl line, and that line."""
     with log.open("wb") as errors:
         process = subprocess.Popen(
-            [COMMAND, "--port", "0"], env=environment(**variables), stdout=subprocess.PIPE, stderr=errors, text=True
+            [*(command or [COMMAND]), "--port", "0"],
+            env=environment(**variables),
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            cwd=cwd,
         )
     watchdog = threading.Timer(60, process.kill)
     watchdog.start()
@@ -85,6 +92,75 @@ def test_the_printed_curl_line_works(small_model, small_predictor, tmp_path, key
     assert "Traceback" not in log.read_text()
 
 
+# A server that crashes on the word "crash", with what it read in the message of the exception.
+CRASHING = """
+from asif_data.encoding import InputEncoder
+from asif_serve.cli import main
+encode = InputEncoder._encode
+def crash(self, utterance):
+    if "crash" in utterance.text:
+        raise RuntimeError(f"cannot read {utterance}")
+    return encode(self, utterance)
+InputEncoder._encode = crash
+main()
+"""
+SENT = {
+    "fine": ("/v1/classify", {"utterances": [{"text": CANARY, "context": CANARY, "id": "1"}]}, 200),
+    "explained": ("/v1/classify", {"utterances": [{"text": f"{CANARY} is lost."}], "explain": True}, 200),
+    "predict": ("/predict", {"inputs": CANARY}, 200),
+    "wrong": ("/v1/classify", {"utterances": CANARY, CANARY: CANARY}, 422),
+    "broken": ("/predict", f'{{"inputs": "{CANARY}'.encode(), 422),
+    "no UTF-8": ("/predict", f'{{"inputs": "{CANARY} \xff"}}'.encode("latin-1"), 422),
+    "long": ("/predict", {"inputs": f"{CANARY} " * 5_000}, 413),
+    "large": ("/predict", {"inputs": f"{CANARY} " * 150_000}, 413),
+    "crash": ("/predict", {"inputs": f"{CANARY} crash"}, 500),
+    "crash in a large batch": ("/predict", {"inputs": [CANARY] * 200 + [f"{CANARY} crash"]}, 500),
+    "elsewhere": (f"/{CANARY}?{CANARY}={CANARY}", {"inputs": CANARY}, 404),
+}
+
+
+def post(address, path, body, **headers):
+    """Status of the answer; what it says must not repeat the canary."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    request = urllib.request.Request(address + path, content, {"Content-Type": "application/json"} | headers)
+    try:
+        answer = urllib.request.urlopen(request, timeout=60)
+    except urllib.error.HTTPError as error:
+        answer = error
+    with answer:
+        assert CANARY not in f"{answer.headers}{answer.read()}"
+        return answer.status
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_process_writes_nothing_of_what_it_reads(small_model, tmp_path, workers):
+    """To no log, metric, answer or file: also where a request is wrong, too large, of another kind, or crashes."""
+    log, home = tmp_path / "log", tmp_path / "home"
+    home.mkdir()
+    places = {"TMPDIR": str(home), "HOME": str(home), "XDG_CACHE_HOME": str(home)}
+    command = [sys.executable, "-X", "pycache_prefix=", "-c", CRASHING]
+    with running(log, *command, cwd=home, ASIF_MODEL=str(small_model), ASIF_LOG_LEVEL="debug", **places) as (
+        printed,
+        _,
+    ):
+        [address] = re.findall(r"on (http://127\.0\.0\.1:\d+),", printed)
+        for path, body, status in SENT.values():
+            assert post(address, path, body) == status
+        form = b'--x\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n\r\n' + CANARY.encode() * 90_000
+        assert post(address, "/predict", form, **{"Content-Type": "multipart/form-data; boundary=x"}) == 415
+        assert post(address, "/predict", gzip.compress(CANARY.encode()), **{"Content-Encoding": "gzip"}) == 415
+        with urllib.request.urlopen(f"{address}/metrics", timeout=20) as answer:
+            metrics = answer.read().decode()
+    assert 'asif_requests_total{path="/predict",status="500"} 2.0' in metrics and CANARY not in metrics
+    assert not [path for path in home.rglob("*") if path.is_file()]
+    lines = [json.loads(line) for line in log.read_text().splitlines() if line.strip()]
+    assert [line["status"] for line in lines if line["message"] == "request"] == [
+        *(status for _, _, status in SENT.values()), 415, 415, 200,
+    ]  # fmt: skip
+    assert [line["level"] for line in lines].count("error") == 2
+    assert CANARY not in log.read_text().lower()
+
+
 def is_one_sentence(text):
     return text.count("\n") == 1 and text.endswith(".\n") and "Traceback" not in text
 
@@ -118,6 +194,7 @@ def start(monkeypatch, capfd, fake):
 
     def call(*arguments):
         monkeypatch.setattr(cli, "load_predictor", lambda path: fake)
+        monkeypatch.setattr(cli.logs, "set_up", lambda level: None)  # it is for a process of its own
         monkeypatch.setattr(sys, "argv", ["asif-serve", *arguments])
         with pytest.raises(SystemExit) as caught:
             cli.main()

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 import warnings
@@ -184,3 +185,13 @@ def test_answering_needs_no_torch(small_model, small_client):
     assert [r["label"] for r in found["results"]] == [r["label"] for r in expected["results"]]
     for one, other in zip(found["results"], expected["results"], strict=True):
         assert one["scores"] == pytest.approx(other["scores"], abs=1e-6)
+
+
+@pytest.mark.parametrize("first", ["asif_serve", "asif_train"])
+def test_onnx_runtime_reports_to_no_one(small_model, tmp_path, first):
+    """Its wheels keep an id of the device and what they will send in the user's cache, unless told not to."""
+    code = f"import {first}; from asif_serve.predictor import load_predictor; load_predictor({str(small_model)!r})"
+    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run([sys.executable, "-c", code], env=environment | home, check=True, timeout=120)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]

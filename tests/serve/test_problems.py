@@ -110,11 +110,6 @@ def test_a_body_that_is_not_json_is_422(client, problem, content):
     assert [error["field"] for error in problem(response, 422)["errors"]] == ["body"]
 
 
-def test_json_under_another_content_type_is_422(client, problem):
-    response = client.post("/predict", content=b'{"inputs": "fine"}', headers={"Content-Type": "text/plain"})
-    problem(response, 422)
-
-
 def test_an_unknown_field_is_not_named_back(client, problem):
     inside = {"utterances": [{"text": "fine", "my secret": 1}], "my other secret": {}}
     body = problem(client.post("/v1/classify", json=inside), 422)

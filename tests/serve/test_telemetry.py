@@ -1,3 +1,4 @@
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -28,6 +29,40 @@ def test_requests_are_counted_by_path_and_status():
     assert found["asif_requests_total", "/predict", "429"] == 1
     assert found["asif_request_seconds_count", "/predict"] == 3
     assert found["asif_request_seconds_sum", "/predict"] == 0.75
+
+
+def test_rows_are_counted_by_key_where_they_were_answered():
+    telemetry = Telemetry(lambda: 0)
+    telemetry.request("/predict", 200, 0, rows=3, key="notes")
+    telemetry.request("/predict", 200, 0, rows=2)
+    telemetry.request("/predict", 500, 0, rows=7, key="notes")
+    found = read(telemetry)
+    assert found["asif_rows_total", "notes"] == 3
+    assert found["asif_rows_total", ""] == 2
+
+
+@pytest.mark.parametrize("stage", ["tokenization", "inference"])
+def test_stages_are_timed(stage):
+    telemetry = Telemetry(lambda: 0)
+    with telemetry.stage(stage):
+        time.sleep(0.02)
+    found = read(telemetry)
+    assert found[f"asif_{stage}_seconds_count",] == 1
+    assert 0.02 <= found[f"asif_{stage}_seconds_sum",] < 5
+
+
+def test_a_stage_that_fails_is_not_timed():
+    telemetry = Telemetry(lambda: 0)
+    with pytest.raises(ZeroDivisionError), telemetry.stage("inference"):
+        raise ZeroDivisionError
+    assert read(telemetry)["asif_inference_seconds_count",] == 0
+
+
+def test_cut_inputs_are_counted():
+    telemetry = Telemetry(lambda: 0)
+    telemetry.decisions([decision("a"), decision("b")], truncated=1)
+    telemetry.decisions([decision("a")])
+    assert read(telemetry)["asif_truncated_total",] == 1
 
 
 def test_answers_are_counted_by_label_and_reason():

@@ -39,6 +39,11 @@ def test_there_is_no_pickle_in_a_model_directory(small_model: Path) -> None:
     assert not [p for p in small_model.rglob("*") if p.suffix in {".bin", ".pkl", ".pickle", ".pt", ".pth", ".joblib"}]
 
 
+def test_all_users_who_may_read_the_manifest_may_read_the_weights(small_model: Path) -> None:
+    modes = {path.stat().st_mode & 0o777 for path in small_model.rglob("*") if path.is_file()}
+    assert modes == {(small_model / model_dir.MANIFEST).stat().st_mode & 0o777}
+
+
 def test_published_forms_passed_the_gate(small_model: Path) -> None:
     manifest = model_dir.load(small_model).manifest
     assert manifest.forms[0].precision == "fp32"

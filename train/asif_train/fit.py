@@ -156,6 +156,8 @@ def _build(
     logits = torch_logits(network, encoder, corpus.validation).numpy()
     calibration = calibrate(logits, gold)
     network.save_pretrained(folder)
+    # safetensors closes the weights to other users; a server often runs as one.
+    (folder / model_dir.WEIGHTS).chmod((folder / model_dir.CONFIG).stat().st_mode)
     shutil.copytree(tokenizer, folder, dirs_exist_ok=True)
     export(network, folder)
     forms, refused = gate(folder, encoder, corpus.validation, gold, logits, corpus.labels, calibration)
