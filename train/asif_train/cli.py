@@ -293,6 +293,8 @@ def notebooks(
     environment = dict(os.environ) | {workbench.MODEL: str(model.resolve()), workbench.FAST: str(int(fast))}
     if missing := [path for path in chosen if not path.is_file()] or not chosen:
         raise AsifError(f"expected notebooks, found none at {missing[0] if chosen else running.FOLDER}.")
+    if out_:
+        out_.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as thrown_away:
         folder = out_ or (Path(thrown_away) if fast else None)
         for path in chosen:
