@@ -3,6 +3,7 @@
 import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -57,6 +58,20 @@ def test_rows_lose_their_context_by_epoch(encoder: InputEncoder) -> None:
     assert len(set(lengths(0))) == 2
     assert lengths(0) != lengths(1)
     assert lengths(0) == lengths(0)
+
+
+def test_rows_are_noised_by_epoch(encoder: InputEncoder) -> None:
+    rows = [Row(text="you felt alone, and nobody came", context="nobody called me", label="empathy")] * 400
+    plain = PairDataset(rows, ["empathy"], encoder)[0]
+    data = PairDataset(rows, ["empathy"], encoder, noise=0.3, seed=3)
+
+    def seen(epoch: int) -> list[dict[str, Any]]:
+        data.epoch = epoch
+        return [data[i] for i in range(len(data))]
+
+    assert 0.2 < sum(row != plain for row in seen(0)) / len(rows) < 0.35
+    assert seen(0) != seen(1)
+    assert seen(0) == seen(0)
 
 
 def test_rows_come_out_of_the_dataset_as_the_encoder_gives_them(encoder: InputEncoder) -> None:

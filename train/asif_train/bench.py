@@ -122,7 +122,9 @@ def _train_by_defaults(
         report_to="none",
     )
     rows = corpus.sample(recipe.rows)
-    data = PairDataset(rows, corpus.labels, encoder, context_dropout=recipe.context_dropout, seed=recipe.seed)
+    data = PairDataset(
+        rows, corpus.labels, encoder, context_dropout=recipe.context_dropout, noise=recipe.noise, seed=recipe.seed
+    )
     Trainer(
         model=network,
         args=arguments,

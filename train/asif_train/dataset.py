@@ -1,8 +1,9 @@
-"""Encoded rows for the Trainer: context dropout that a resumed run repeats, and padding per batch."""
+"""Encoded rows for the Trainer: context dropout and noise that a resumed run repeats, and padding per batch."""
 
 import hashlib
 from array import array
 from collections.abc import Iterable, Sequence
+from random import Random
 from typing import Any
 
 import torch
@@ -11,10 +12,11 @@ from transformers import TrainerCallback
 
 from asif_data.encoding import Encoded, InputEncoder, Utterance
 from asif_data.rows import Row
+from asif_train.noise import noisy
 
 
 class PairDataset(Dataset[dict[str, Any]]):
-    """Rows as token ids. Setting `epoch` draws anew which rows lose their context.
+    """Rows as token ids. Setting `epoch` draws anew which rows lose their context, and which are noised and how.
 
     Labels are 0.. in the order of `labels`; a `none` row gets len(labels).
     """
@@ -26,12 +28,16 @@ class PairDataset(Dataset[dict[str, Any]]):
         encoder: InputEncoder,
         *,
         context_dropout: float = 0.0,
+        noise: float = 0.0,
         seed: int = 0,
     ) -> None:
+        self._rows = rows
+        self._encoder = encoder
         self._paired = _Tokens(encoder, (Utterance(row.text, row.context) for row in rows))
         self._alone = _Tokens(encoder, (Utterance(row.text) for row in rows)) if context_dropout else self._paired
         self._targets = targets(rows, labels)
         self._dropout = context_dropout
+        self._noise = noise
         self._seed = seed
         self.epoch = 0
 
@@ -40,7 +46,17 @@ class PairDataset(Dataset[dict[str, Any]]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         alone = drops_context(self._seed, self.epoch, index, self._dropout)
-        return {**(self._alone if alone else self._paired)[index], "labels": self._targets[index]}
+        if _drawn(f"noise:{self._seed}:{self.epoch}:{index}") < self._noise:
+            tokens = self._noised(index, alone)
+        else:
+            tokens = (self._alone if alone else self._paired)[index]
+        return {**tokens, "labels": self._targets[index]}
+
+    def _noised(self, index: int, alone: bool) -> dict[str, list[int]]:
+        row = self._rows[index]
+        how = Random(f"{self._seed}:{self.epoch}:{index}")  # noqa: S311 (chance, not secrets)
+        [found] = self._encoder([noisy(Utterance(row.text, None if alone else row.context), how)])
+        return {"input_ids": list(found.input_ids), "token_type_ids": list(found.token_type_ids)}
 
 
 class _Tokens:
@@ -70,8 +86,11 @@ def targets(rows: Sequence[Row], labels: Sequence[str]) -> list[int]:
 
 def drops_context(seed: int, epoch: int, row: int, share: float) -> bool:
     """Whether this row goes without its context in this epoch: a function of its arguments, no state."""
-    digest = hashlib.blake2b(f"{seed}:{epoch}:{row}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest) / 2**64 < share
+    return _drawn(f"{seed}:{epoch}:{row}") < share
+
+
+def _drawn(key: str) -> float:
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest()) / 2**64
 
 
 class EpochCallback(TrainerCallback):

@@ -139,7 +139,9 @@ def _run(
 ) -> list[dict[str, float]]:
     """Train to the end, from the checkpoint `newest` if there is one."""
     rows = corpus.sample(recipe.rows)
-    train_set = PairDataset(rows, corpus.labels, encoder, context_dropout=recipe.context_dropout, seed=recipe.seed)
+    train_set = PairDataset(
+        rows, corpus.labels, encoder, context_dropout=recipe.context_dropout, noise=recipe.noise, seed=recipe.seed
+    )
     packs = can_pack(network)
     trainer = Trainer(
         model=network,
