@@ -56,7 +56,9 @@ def check_rows(rows: Sequence[Row], marks: Sequence[str] = (), names: Sequence[s
     if any(len(members) > 1 for members in contrast_sets(rows).values()):
         checks.append(_contrast_sets(rows))
     if len(rows) >= _ENOUGH:
-        checks += _artefacts(rows if len(rows) <= _PLENTY else [rows[i] for i in whole_groups(rows, _PLENTY)])
+        kept = rows if len(rows) <= _PLENTY else [rows[i] for i in whole_groups(rows, _PLENTY)]
+        told = f", on {len(kept):,} of the rows" if len(kept) < len(rows) else ""
+        checks += [replace(check, found=check.found + told) for check in _artefacts(kept)]
     return [replace(check, advice="") if check.passed else check for check in checks]
 
 
