@@ -13,7 +13,7 @@ PORT ?=
 SWEEP ?= sweep
 ARGS ?=
 
-.PHONY: help setup train resume sweep evaluate verify robustness bench compare promote rollback check serve test soak lint format \
+.PHONY: help setup train resume sweep evaluate verify robustness bench compare promote rollback check serve test million soak lint format \
   openapi sbom audit clean
 
 help: ## Say what the targets do
@@ -66,6 +66,9 @@ serve: $(READY) ## Serve models/current on PORT; fine-tunes first if there is no
 
 test: $(READY) ## The tests
 	$(BIN)/python -m pytest $(ARGS)
+
+million: $(READY) ## A million rows through import, check and tokenizing, and how much memory each takes
+	$(BIN)/python -m pytest -m million -s tests/test_memory.py $(ARGS)
 
 soak: $(READY) ## Load, faults and swaps on a server of MODEL, about 8 min (ASIF_SOAK_SECONDS, ASIF_SOAK_REQUESTS)
 	ASIF_SOAK_MODEL=$(MODEL) $(BIN)/python -m pytest -m soak tests/serve/test_soak.py $(ARGS)

@@ -1,6 +1,7 @@
 """`asif-data`: import, export, check, split and agreement of row files, and labels that stand off from their texts."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -20,6 +21,7 @@ from asif_data.files import check_writable, write_atomically
 from asif_data.importing import USUAL, Imported, Settings, import_rows
 from asif_data.label_names import LabelNames, read_table
 from asif_data.labels import CODEBOOK, LabelSet, read_labels
+from asif_data.packed import PackedRows
 from asif_data.rows import Placed, Row, placed_rows, row_files, write_rows
 from asif_data.source_corpora import CORPORA, read_replies
 from asif_data.splits import assign_splits, fill_splits
@@ -54,13 +56,13 @@ class OnError(StrEnum):
     skip = "skip"
 
 
-def _read(paths: list[Path], labels: LabelSet, labelled: bool = True) -> list[Row]:
-    return [placed.row for placed in _read_placed(paths, labels, labelled)]
+def _read(paths: list[Path], labels: LabelSet, labelled: bool = True) -> PackedRows:
+    return PackedRows(placed.row for placed in _placed(paths, labels, labelled))
 
 
-def _read_placed(paths: list[Path], labels: LabelSet, labelled: bool = True) -> list[Placed]:
+def _placed(paths: list[Path], labels: LabelSet, labelled: bool = True) -> Iterator[Placed]:
     files = [file for path in paths for file in row_files(path)]
-    return list(placed_rows(files, marks=labels.marks, labelled=labelled))
+    return placed_rows(files, marks=labels.marks, labelled=labelled)
 
 
 def _column(role: str) -> Any:
@@ -205,11 +207,13 @@ def check(
 ) -> None:
     """Validate every row, then balance, near-duplicates, splits and leaks. Exit status 1 if any fails."""
     label_set = read_labels(labels)
-    placed = _read_placed(paths, label_set)
-    rows = [p.row for p in placed]
-    checks = check_rows(rows, label_set.marks, [p.row.id or p.place for p in placed])
+    rows, names = PackedRows(), []
+    for placed in _placed(paths, label_set):
+        rows.append(placed.row)
+        names.append(placed.row.id or placed.place)
+    checks = check_rows(rows, label_set.marks, names)
     if against:
-        checks.append(check_against(placed, _split_corpus(against, label_set)))
+        checks.append(check_against(_placed(paths, label_set), _split_corpus(against, label_set)))
     if as_json:
         typer.echo(json.dumps({"rows": len(rows), "checks": [asdict(c) for c in checks]}, indent=2))
     else:
@@ -223,14 +227,11 @@ def check(
     raise typer.Exit(0 if all(c.passed for c in checks) else 1)
 
 
-def _split_corpus(path: Path, labels: LabelSet) -> list[Placed]:
+def _split_corpus(path: Path, labels: LabelSet) -> Iterator[Placed]:
     """A corpus with the splits that training on it would use."""
-    corpus = _read_placed([path], labels)
-    splits = assign_splits([placed.row for placed in corpus])
-    return [
-        placed._replace(row=placed.row.model_copy(update={"split": split}))
-        for placed, split in zip(corpus, splits, strict=True)
-    ]
+    splits = assign_splits(_read([path], labels))
+    for placed, split in zip(_placed([path], labels), splits, strict=True):
+        yield placed._replace(row=placed.row.model_copy(update={"split": split}))
 
 
 @app.command()
@@ -247,7 +248,7 @@ def split(
     check_writable(out_file, ".jsonl")
     rows = _read(paths, read_labels(labels))
     names = fill_splits(rows, seed)
-    write_rows(out_file, [row.model_copy(update={"split": name}) for row, name in zip(rows, names, strict=True)])
+    write_rows(out_file, (row.model_copy(update={"split": name}) for row, name in zip(rows, names, strict=True)))
     counts = ", ".join(f"{name} {names.count(name)}" for name in sorted(set(names)))
     out.print(f"{out_file}: {counts}", markup=False)
 

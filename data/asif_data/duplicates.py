@@ -1,7 +1,8 @@
 """Near-duplicates: utterances that share most of their character five-grams."""
 
 import re
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from itertools import combinations
 from zlib import crc32
@@ -75,7 +76,7 @@ def near_duplicates(texts: Sequence[str], threshold: float = THRESHOLD) -> list[
     It takes some 250 bytes a text: of a sketch only a number a band is kept.
     """
     firsts, pairs = _copies(texts)
-    for i, j in sorted(_candidates(_bands([texts[i] for i in firsts], max(0.1, threshold - 0.2)))):
+    for i, j in _candidates(_bands([texts[i] for i in firsts], max(0.1, threshold - 0.2))):
         a, b = firsts[i], firsts[j]
         if jaccard(shingles(texts[a]), shingles(texts[b])) >= threshold:
             pairs.append((a, b))
@@ -105,12 +106,16 @@ def _bands(texts: Sequence[str], threshold: float) -> np.ndarray:
     return bands
 
 
-def _candidates(bands: np.ndarray) -> set[tuple[int, int]]:
-    found: set[tuple[int, int]] = set()
+def _candidates(bands: np.ndarray) -> Iterator[tuple[int, int]]:
+    """The pairs of texts (i, j), i < j, that are alike in a band, each once and in order."""
+    count = len(bands)
+    found = array("q")  # i * count + j: eight bytes a pair
     for band in bands.T:
         order = np.argsort(band, kind="stable")
         alike = np.flatnonzero(np.diff(band[order]) == 0)  # the place of each that is as the next one
         for run in np.split(alike, np.flatnonzero(np.diff(alike) > 1) + 1):
             if len(run):
-                found.update(combinations(order[run[0] : run[-1] + 2].tolist(), 2))
-    return found
+                members = order[run[0] : run[-1] + 2].tolist()
+                found.extend(i * count + j for i, j in combinations(members, 2))
+    for pair in np.unique(found):
+        yield divmod(int(pair), count)

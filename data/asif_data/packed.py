@@ -1,12 +1,13 @@
 """Rows held in little memory: each as its line of JSON, and made anew when it is asked for."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import overload
 
 from asif_data.rows import Row, row_line
 
 
-class PackedRows:
+class PackedRows(Sequence[Row]):
     """A list of rows in about a fifth of the memory that a list of Row takes; asking for one takes some 10 microseconds.
 
     What JSON cannot hold (a date out of a Parquet file) comes back as text, as from a file of rows.
@@ -21,11 +22,25 @@ class PackedRows:
     def __iter__(self) -> Iterator[Row]:
         return map(_unpacked, self._lines)
 
-    def __getitem__(self, index: int) -> Row:
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Row]: ...
+
+    def __getitem__(self, index: int | slice) -> Row | list[Row]:
+        if isinstance(index, slice):
+            return [_unpacked(line) for line in self._lines[index]]
         return _unpacked(self._lines[index])
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, PackedRows) and self._lines == other._lines
+
+    def part(self, places: Iterable[int]) -> "PackedRows":
+        """The rows at these places, which take no memory of their own."""
+        part = PackedRows()
+        part._lines = [self._lines[place] for place in places]
+        return part
 
     def append(self, row: Row) -> None:
         """Add a row at the end."""

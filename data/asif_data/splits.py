@@ -1,16 +1,21 @@
 """Splits: rows that belong together stay on one side."""
 
+import hashlib
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 
 from sklearn.model_selection import StratifiedGroupKFold
 
 from asif_data.duplicates import near_duplicates
 from asif_data.errors import AsifError
-from asif_data.rows import SPLITS, Row
+from asif_data.labels import NONE
+from asif_data.rows import SPLITS, Row, row_groups
 
 # A client turn this short ("Yeah.", "I guess so.") says nothing about whose conversation it is from.
 _TELLING_WORDS = 6
+# Nor does a reply this short with no label ("Mm-hmm.").
+_BACKCHANNEL_WORDS = 3
 # Tenths where every tenth can hold every label, else larger parts.
 _FOLDS = (10, 8, 6, 5, 4, 3)
 # So many groups of a label, one for each split, are the least.
@@ -26,11 +31,17 @@ def telling_turn(row: Row) -> str | None:
     return " ".join(words) if len(words) >= _TELLING_WORDS else None
 
 
+def backchannel(row: Row) -> bool:
+    """Whether a row is one of the few words that recur in any conversation ("Okay.")."""
+    return row.label == NONE and len(row.text.split()) <= _BACKCHANNEL_WORDS
+
+
 def linked_groups(rows: Sequence[Row], near: Pairs | None = None) -> list[int]:
     """A number for each row; rows with one number must share a split.
 
     Linked are rows of one `group` or one `contrast_set`, rows that answer the same telling client turn, and rows
-    whose texts are near-duplicates: `near`, if these pairs are known already.
+    whose texts are near-duplicates: `near`, if these pairs are known already. Backchannels of two groups do not tie
+    these together: else all conversations would be one.
     """
     parent = list(range(len(rows)))
 
@@ -40,16 +51,37 @@ def linked_groups(rows: Sequence[Row], near: Pairs | None = None) -> list[int]:
             i = parent[i]
         return i
 
-    first: dict[tuple[str, str], int] = {}
+    first: dict[bytes, int] = {}  # by hash: the turns of a million rows would fill the memory
+    loose: set[int] = set()
     for i, row in enumerate(rows):
         keys = [(name, str(value)) for name in ("group", "contrast_set") if (value := getattr(row, name, None))]
         if turn := telling_turn(row):
             keys.append(("context", turn))
         for key in keys:
-            parent[find(i)] = find(first.setdefault(key, i))
+            words = "\0".join(key).encode(errors="surrogatepass")
+            parent[find(i)] = find(first.setdefault(hashlib.blake2b(words, digest_size=16).digest(), i))
+        if row.group and backchannel(row):
+            loose.add(i)
     for i, j in near_duplicates([row.text for row in rows]) if near is None else near:
-        parent[find(j)] = find(i)
+        if i not in loose or j not in loose:
+            parent[find(j)] = find(i)
     return [find(i) for i in range(len(rows))]
+
+
+def whole_groups(rows: Sequence[Row], count: int) -> list[int]:
+    """The places of about `count` rows: whole groups, in an order drawn once from their names.
+
+    Groups are taken until the next would exceed `count`, one at least: a smaller sample is part of a larger one.
+    """
+    groups = row_groups(rows)
+    sizes = Counter(groups)
+    drawn: set[str] = set()
+    for group in sorted(sizes, key=lambda name: hashlib.sha256(name.encode()).digest()):
+        if drawn and sizes[group] > count:
+            break
+        drawn.add(group)
+        count -= sizes[group]
+    return [i for i, group in enumerate(groups) if group in drawn]
 
 
 def assign_splits(rows: Sequence[Row], seed: int = 0) -> list[str]:

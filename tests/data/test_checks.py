@@ -9,6 +9,7 @@ import pytest
 from asif_data.checks import Check, check_against, check_rows
 from asif_data.labels import MARKS
 from asif_data.rows import SPLITS, Placed, Row
+from asif_data.splits import whole_groups
 
 
 def rows(**counts: int) -> list[Row]:
@@ -194,3 +195,15 @@ def test_a_mark_that_must_occur_and_does_not_fails() -> None:
     assert {one.name: one for one in check_rows(made)}["label balance"].passed
     found = {one.name: one for one in check_rows(made, ("warm", "cold", "none"))}["label balance"]
     assert (found.passed, found.found) == (False, "cold 10, none 0 (8 missing), warm 10")
+
+
+def test_artefacts_of_very_many_rows_are_looked_for_in_a_part_that_is_told(
+    corpus_rows: list[Row], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asif_data.checks._PLENTY", 550)
+    named = {check.name: check.found for check in check_rows(corpus_rows[:700])}
+    kept = len(whole_groups(corpus_rows[:700], 550))
+    assert 400 < kept <= 550
+    assert named["labels from the client's turn alone"].endswith(f"(TF-IDF, groups held out), on {kept} of the rows")
+    assert named["topic and label"].endswith(f", on {kept} of the rows")
+    assert "of the rows" not in named["label balance"]

@@ -40,6 +40,14 @@ def test_a_row_may_take_the_place_of_another() -> None:
     assert packed != PackedRows([Row(text="Hm.")])
 
 
+def test_parts_and_slices_hold_the_rows_asked_for() -> None:
+    packed = PackedRows(Row(text=word) for word in ("a", "b", "c", "d"))
+    assert [row.text for row in packed.part([3, 0])] == ["d", "a"]
+    assert [row.text for row in packed[1:3]] == ["b", "c"]
+    assert packed[-1].text == "d"
+    assert packed.part([]) == PackedRows()
+
+
 def test_what_json_cannot_hold_comes_back_as_text() -> None:
     [row] = PackedRows([Row.model_validate({"text": "Hm.", "when": date(2026, 1, 2), "mean": float("nan")})])
     assert row.model_extra is not None

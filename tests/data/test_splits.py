@@ -12,7 +12,7 @@ from asif_data.duplicates import near_duplicates
 from asif_data.errors import AsifError
 from asif_data.labels import MARKS
 from asif_data.rows import SPLITS, Row
-from asif_data.splits import assign_splits, fill_splits, leaks, linked_groups
+from asif_data.splits import assign_splits, fill_splits, leaks, linked_groups, whole_groups
 
 TURN = "He just packs his bag and goes."
 
@@ -61,6 +61,24 @@ def test_near_duplicate_texts_are_linked() -> None:
 
 def test_a_group_and_a_client_turn_of_one_name_are_not_linked() -> None:
     assert not linked({"group": TURN.lower()}, {"context": TURN})
+
+
+def test_what_recurs_in_any_conversation_ties_none_together() -> None:
+    okay = {"text": "Mm-hmm, okay.", "label": "none"}
+    assert not linked(okay | {"group": "session 1"}, okay | {"group": "session 2"})
+    assert linked(okay, okay)
+    felt = {"text": "You felt alone.", "label": "empathy"}
+    assert linked(felt | {"group": "session 1"}, felt | {"group": "session 2"})
+
+
+def test_sessions_with_the_same_backchannels_are_split_by_session() -> None:
+    made = [
+        row.model_copy(update={"group": f"session {i // 4}"})
+        for i, row in enumerate(row for n in range(40) for row in (*rows(1)[:3], Row(text="Okay.", label="none")))
+    ]
+    made = [row if row.text == "Okay." else row.model_copy(update={"text": text(i)}) for i, row in enumerate(made)]
+    assert Counter(assign_splits(made)) == {"train": 128, "validation": 16, "test": 16}
+    assert assign_splits(made)[:4] in [[split] * 4 for split in SPLITS]
 
 
 def test_links_chain() -> None:
@@ -143,6 +161,16 @@ def test_what_is_linked_is_never_split(made: list[Row], seed: int) -> None:
         if (a.group and a.group == b.group) or same_turn or (i, j) in alike:
             assert splits[i] == splits[j]
     assert leaks([row.model_copy(update={"split": split}) for row, split in zip(made, splits, strict=True)]) == []
+
+
+def test_a_sample_is_of_whole_groups_and_part_of_a_larger_one() -> None:
+    made = [Row(text=text(i), group=f"session {i % 20}") for i in range(100)]
+    small, large = whole_groups(made, 17), whole_groups(made, 50)
+    assert (len(small), len(large)) == (15, 50)
+    assert set(small) < set(large)
+    assert {made[i].group for i in small}.isdisjoint(made[i].group for i in range(100) if i not in small)
+    assert small == sorted(small)
+    assert len(whole_groups(made, 1)) == 5
 
 
 def test_linked_rows_on_two_sides_leak() -> None:

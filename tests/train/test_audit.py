@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from asif_data.errors import AsifError
 from asif_data.rows import Placed, Row, Vote, write_rows
 from asif_train.annotators import annotators
-from asif_train.audit import audit
+from asif_train.audit import SHOWN, Audit, audit
 from asif_train.cli import app
 from asif_train.label_errors import can_cross_validate, held_out_probabilities
 
@@ -99,6 +99,47 @@ def test_near_duplicates_with_different_labels_are_told_but_not_those_of_a_contr
     ]
     [pair] = audit(placed(made)).values["near_duplicates"]
     assert [row["id"] for row in pair["rows"]] == ["a", "b"]
+
+
+def test_twins_tell_whether_they_answer_the_same_client_turn() -> None:
+    text = "You felt that nobody in the room had even seen you come in."
+    first = Row(text=text, label="empathy", context="Yes.")
+    for context, same in (("yes.", True), ("No.", False)):
+        second = Row(text=text, label="none", context=context)
+        [pair] = audit(placed([first, second])).values["near_duplicates"]
+        assert pair["same_client_turn"] is same
+    assert audit(placed([first, first])).values["near_duplicates"] == []
+
+
+def test_ties_count_for_annotators_alone() -> None:
+    values = audit(placed([*rows(2), Row(text="A tie.", votes=votes(eve="none", ann="empathy"))])).values
+    assert (values["rows"], values["labelled"]) == (7, 6)
+    assert {one["name"] for one in values["annotators"]} == {"ann", "eve"}
+
+
+def test_contexts_are_told_only_when_asked_for() -> None:
+    made = [row.model_copy(update={"context": "CANARY"}) for row in rows(8)]
+    made[4] = made[4].model_copy(update={"label": "sympathy"})
+    made.append(made[0].model_copy(update={"label": "none", "id": "twin"}))
+    quiet, told = (json.dumps(audit(placed(made), texts=texts).values) for texts in (False, True))
+    assert "CANARY" not in quiet
+    assert "CANARY" in told
+
+
+def test_long_tables_show_their_start_and_say_so() -> None:
+    error = {"id": "a", "file": "f", "line": 1, "given": "none", "given_probability": 0.1, "suggested": "empathy"}
+    errors = [error | {"suggested_probability": 0.9, "neighbours": {"empathy": 5}}] * (SHOWN + 1)
+    [table] = Audit({"rows": 99, "labelled": 99, "label_errors": errors, "annotators": [], "near_duplicates": []}).tables()  # fmt: skip
+    assert table.row_count == SHOWN
+    assert table.title == f"Labels that look wrong: the first {SHOWN} of {SHOWN + 1}"
+
+
+def test_the_command_names_bad_rows_by_file_and_line(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("text,label\nHm.,maybe\n")
+    found = CliRunner().invoke(app, ["audit", str(file)])
+    assert isinstance(found.exception, AsifError)
+    assert str(found.exception).startswith(f"{file}:2: label: expected one of empathy,")
 
 
 def test_rows_without_a_label_are_refused() -> None:

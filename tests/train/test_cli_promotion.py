@@ -26,7 +26,7 @@ COMPARISON = Comparison(
         "split": "test",
         "rows_sha256": "0" * 64,
         "notes": ["The two models are of different corpora."],
-        "headline": {"four-way macro-F1": {"old": 0.9, "new": 0.88, "difference": DIFFERENCE}},
+        "headline": {"macro-F1 incl. none": {"old": 0.9, "new": 0.88, "difference": DIFFERENCE}},
         "mcnemar": {"only_new_right": 1, "only_old_right": 5, "p_value": 0.21875},
         "changed": {"rows": 0, "turns": dict.fromkeys(TURNS, 0), "answers": [], "listed": []},
         "slices": [],
@@ -106,7 +106,7 @@ def test_a_refusal_is_one_sentence_and_exit_status_one(
 ) -> None:
     monkeypatch.setattr(promotion, "compare", lambda new, old, rows, **rest: COMPARISON)
     for command, sentence in (
-        (["promote", "v2", "--data", str(few)], "v2 stays out of service: four-way macro-F1 changed by -0.0200"),
+        (["promote", "v2", "--data", str(few)], "v2 stays out of service: macro-F1 incl. none changed by -0.0200"),
         (["promote", "v3", "--data", str(few), "--force", "--reason", "x"], "v3: expected a model directory"),
         (["rollback"], "expected a version before v1, found none"),
     ):

@@ -1,6 +1,7 @@
 """Comparison: by hand, through fake models, and without anybody's words."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -94,15 +95,15 @@ def test_mcnemar_of_models_that_are_right_on_the_same_rows_is_one() -> None:
 def test_headlines_of_both_and_their_difference_by_hand(served: dict[str, Fake]) -> None:
     headline = compare("new", "old", ROWS, resamples=50).values["headline"]
     # Old: rows 4, 5 and 8 are wrong; new: rows 2, 5 and 11.
-    accuracy = headline["four-way accuracy"]
+    accuracy = headline["accuracy incl. none"]
     assert (accuracy["old"], accuracy["new"], accuracy["difference"]["value"]) == (0.75, 0.75, 0)
     # F1 of empathy, sympathy, over-identification and none.
     old = np.mean([6 / 7, 2 / 5, 4 / 5, 6 / 7])
     new = np.mean([2 * 2 / 7, 4 / 5, 1, 2 * 2 / 6])
-    four_way = headline["four-way macro-F1"]
-    assert (four_way["old"], four_way["new"]) == (pytest.approx(old), pytest.approx(new))
-    assert four_way["difference"]["value"] == pytest.approx(new - old)
-    assert four_way["difference"]["low"] < four_way["difference"]["value"] < four_way["difference"]["high"]
+    incl_none = headline["macro-F1 incl. none"]
+    assert (incl_none["old"], incl_none["new"]) == (pytest.approx(old), pytest.approx(new))
+    assert incl_none["difference"]["value"] == pytest.approx(new - old)
+    assert incl_none["difference"]["low"] < incl_none["difference"]["value"] < incl_none["difference"]["high"]
     # Of the contrast sets, the old model errs in that of sympathy and the new one in none.
     contrast = headline["contrast consistency"]
     assert (contrast["old"], contrast["new"], contrast["difference"]["rows"]) == (0.75, 1.0, 4)
@@ -119,12 +120,23 @@ def test_every_headline_of_an_evaluation_is_compared(served: dict[str, Fake]) ->
         "AURC",
         "in-scope AUROC",
         "FPR at 95 % TPR",
-        "four-way macro-F1",
-        "four-way accuracy",
+        "macro-F1 incl. none",
+        "accuracy incl. none",
         "set coverage",
         "set size",
         "contrast consistency",
     ]
+
+
+def test_two_labels_are_not_told_as_three_or_four(monkeypatch: pytest.MonkeyPatch) -> None:
+    two = {"empathy": "warm", "sympathy": "cold", "over-identification": "warm", NONE: NONE}
+    rows = [row.model_copy(update={"label": two[str(row.label)]}) for row in ROWS]
+    old, new = (Fake(name, [two[a] for a in answers], labels=("warm", "cold")) for name, answers in (("old", OLD), ("new", NEW)))  # fmt: skip
+    monkeypatch.setattr("asif_train.compare.load_predictor", {"old": old, "new": new}.__getitem__)
+    found = compare("new", "old", rows, resamples=50)
+    told = (shown(found) + json.dumps(found.values)).lower()
+    assert "macro-f1 incl. none" in told
+    assert not re.search(r"(three|four)[ -](way|label)", told)
 
 
 def test_changed_answers_are_counted_by_what_they_turned_into(served: dict[str, Fake]) -> None:
@@ -161,7 +173,7 @@ def test_at_most_some_tens_of_rows_are_listed(served: dict[str, Fake]) -> None:
     assert 0 < len(changed["listed"]) <= 45
 
 
-def test_slices_tell_the_four_way_accuracy_of_both(served: dict[str, Fake]) -> None:
+def test_slices_tell_the_accuracy_incl_none_of_both(served: dict[str, Fake]) -> None:
     found = {
         (part["column"], part["value"]): part for part in compare("new", "old", ROWS, resamples=50).values["slices"]
     }
@@ -194,11 +206,11 @@ def test_the_tables_say_what_is_better_and_what_is_worse(served: dict[str, Fake]
     served["old"], served["new"] = Fake("old", [*GOLD[3:], *GOLD[:3]]), Fake("new", GOLD)
     lines = [line for line in shown(compare("new", "old", ROWS, resamples=200)).splitlines() if " │ " in line]
     verdicts = {cells[0].strip(" │"): cells[4].strip(" │") for line in lines if len(cells := line.split(" │ ")) == 5}
-    assert verdicts["four-way accuracy"] == "better"
+    assert verdicts["accuracy incl. none"] == "better"
     assert verdicts["set coverage"] == ""
     served["old"], served["new"] = served["new"], served["old"]
     told = shown(compare("new", "old", ROWS, resamples=200))
-    assert "worse" in next(line for line in told.splitlines() if "four-way accuracy" in line)
+    assert "worse" in next(line for line in told.splitlines() if "accuracy incl. none" in line)
 
 
 def test_words_are_shown_only_where_they_are_asked_for(served: dict[str, Fake]) -> None:

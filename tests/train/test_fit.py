@@ -3,16 +3,19 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from rich.console import Console
 
 from asif_data import model_dir
 from asif_data.errors import AsifError
@@ -304,6 +307,11 @@ def test_eight_rows_of_each_of_other_labels_make_a_model_that_is_judged_and_serv
     assert f"- **{names[1]}**: What {names[1]} means." in card
     assert f"- **{names[0]}**: without a line" in card
     assert "machine-written" not in card
+    console = Console(width=250, record=True, file=StringIO())
+    console.print(report.table(), *report.tables())
+    told = card + console.export_text() + json.dumps(report.values)
+    assert "macro-F1 incl. none" in told
+    assert not re.search(r"(three|four)[ -]way", told, re.IGNORECASE)
     with TestClient(create_app(Settings(), load_predictor(model))) as client:
         described = [{"label": name, "codebook": labels.codebook.get(name)} for name in names]
         assert client.get("/v1/model").json()["labels"] == described

@@ -28,10 +28,10 @@ def rows(sets: list[str | None]) -> list[Row]:
     return [Row.model_validate({"text": f"reply {i}", "contrast_set": name}) for i, name in enumerate(sets)]
 
 
-def test_four_way_figures_count_none_as_an_answer() -> None:
+def test_figures_incl_none_count_none_as_an_answer() -> None:
     found = headlines(JUDGED, rows([None] * 8))
-    assert found["four-way accuracy"].estimate(0).value == 0.5
-    assert found["four-way macro-F1"].estimate(0).value == 0.5  # of each mark, one of two found and one of two right
+    assert found["accuracy incl. none"].estimate(0).value == 0.5
+    assert found["macro-F1 incl. none"].estimate(0).value == 0.5  # of each mark, one of two found and one of two right
 
 
 def test_prediction_sets_are_judged_over_the_rows_in_scope() -> None:
@@ -74,8 +74,8 @@ def test_a_difference_is_resampled_in_pairs() -> None:
         groups=np.arange(200),
     )
     blank = rows([None] * 200)
-    old = headlines(whole, blank)["four-way accuracy"]
-    new = headlines(replace(whole, answers=better), blank)["four-way accuracy"]
+    old = headlines(whole, blank)["accuracy incl. none"]
+    new = headlines(replace(whole, answers=better), blank)["accuracy incl. none"]
     alone, paired = new.estimate(200), new.minus(old).estimate(200)
     assert paired.value == pytest.approx(1 / 200)
     assert paired.low >= 0

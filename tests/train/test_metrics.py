@@ -13,9 +13,9 @@ def test_macro_f1_counts_a_label_that_is_never_answered_as_zero() -> None:
     assert metrics.macro_f1(gold, found, 3) == pytest.approx((0.8 + 0.0 + 1.0) / 3)
 
 
-def test_four_way_macro_f1_reads_none_as_a_logit_of_zero() -> None:
+def test_macro_f1_incl_none_reads_none_as_a_logit_of_zero() -> None:
     logits = np.array([[2.0, -1.0], [-1.0, -2.0], [0.5, 1.0]])
-    assert metrics.four_way_macro_f1(logits, np.array([0, 2, 1])) == 1.0
+    assert metrics.macro_f1_incl_none(logits, np.array([0, 2, 1])) == 1.0
 
 
 def test_calibration_error_by_hand() -> None:

@@ -27,14 +27,14 @@ RUN: dict[str, Any] = {"split": "test", "rows_sha256": "0" * 64, "notes": []}
 
 
 def compared(low: float, slices: dict[str, tuple[int, float]] | None = None, value: float = 0.0) -> Comparison:
-    """A comparison: the lower end of the difference in four-way macro-F1, and each topic's rows and difference."""
+    """A comparison: the lower end of the difference in macro-F1 incl. none, and each topic's rows and difference."""
     difference = {"value": value, "low": low, "high": 0.02, "rows": 100}
     parts = [
         {"column": "topic", "value": name, "rows": rows, "difference": {"value": change}}
         for name, (rows, change) in (slices or {}).items()
     ]
     return Comparison(
-        {"rows": 100, **RUN, "headline": {"four-way macro-F1": {"difference": difference}}, "slices": parts}
+        {"rows": 100, **RUN, "headline": {"macro-F1 incl. none": {"difference": difference}}, "slices": parts}
     )
 
 
@@ -72,7 +72,7 @@ def test_no_slice_of_fifty_rows_may_lose_more_than_a_twentieth(rows: int, change
     assert (not found.failures) == holds
     if not holds:
         assert found.failures == [
-            f"four-way accuracy of topic: work (50 rows) changed by {change:+.4f}, expected no loss over 0.05"
+            f"accuracy incl. none of topic: work (50 rows) changed by {change:+.4f}, expected no loss over 0.05"
         ]
 
 
@@ -144,13 +144,13 @@ def test_a_model_that_is_no_worse_goes_into_service_and_its_figures_into_the_log
     entry = log(models)[-1]
     assert (entry.version, entry.previous, entry.forced, entry.reason) == ("v2", "v1", False, "the gate holds")
     assert entry.gate is not None
-    assert entry.gate["four-way macro-F1"] == {"value": 0.0, "low": -0.005, "high": 0.02, "rows": 100}
+    assert entry.gate["macro-F1 incl. none"] == {"value": 0.0, "low": -0.005, "high": 0.02, "rows": 100}
     assert (entry.gate["rows"], entry.gate["failures"]) == (100, [])
 
 
 def test_a_worse_model_stays_out_and_the_figure_is_named(models: Path, measured: dict[str, Comparison]) -> None:
     before = (models / model_dir.PROMOTIONS).read_text()
-    with pytest.raises(AsifError, match=r"v4 stays out of service: four-way macro-F1 changed by .*-0\.0200"):
+    with pytest.raises(AsifError, match=r"v4 stays out of service: macro-F1 incl. none changed by .*-0\.0200"):
         put(models, "v4")
     assert in_service(models) == "v1"
     assert (models / model_dir.PROMOTIONS).read_text() == before
@@ -196,7 +196,7 @@ def test_where_nothing_can_be_measured_only_force_promotes_and_the_log_holds_no_
     entry = log(models)[-1]
     assert entry.forced
     assert entry.gate is not None
-    assert (entry.gate["four-way macro-F1"], entry.gate["failures"]) == (None, ["not measured"])
+    assert (entry.gate["macro-F1 incl. none"], entry.gate["failures"]) == (None, ["not measured"])
     assert "canary" not in (models / model_dir.PROMOTIONS).read_text()
 
 
@@ -335,11 +335,21 @@ def test_the_history_tells_how_and_why(models: Path, measured: dict[str, Compari
     assert "we [must]" in lines[2]
 
 
+def test_the_history_reads_what_the_figure_was_called_before(models: Path, measured: dict[str, Comparison]) -> None:
+    put(models, "v2")
+    log = models / model_dir.PROMOTIONS
+    log.write_text(log.read_text().replace("macro-F1 incl. none", "four-way macro-F1"))
+    console = Console(width=160)
+    with console.capture() as capture:
+        console.print(history(models))
+    assert "+0.000 [-0.005, +0.020]" in capture.get()
+
+
 def test_a_gate_without_an_interval_is_kept_as_json_and_told(models: Path, measured: dict[str, Comparison]) -> None:
     measured["v2"] = compared(float("nan"))
     promote(models, "v2", "rows.jsonl", force=True, reason="one group only")
     kept = json.loads((models / model_dir.PROMOTIONS).read_text().splitlines()[-1])
-    assert kept["gate"]["four-way macro-F1"]["low"] is None
+    assert kept["gate"]["macro-F1 incl. none"]["low"] is None
     console = Console(width=160)
     with console.capture() as capture:
         console.print(history(models))

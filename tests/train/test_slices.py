@@ -58,9 +58,9 @@ def test_measures_are_those_of_scikit_learn_on_the_rows_of_the_slice() -> None:
     f1 = f1_score(gold[inside], scores[inside].argmax(1), average="macro")
     assert found["macro-F1"]["value"] == pytest.approx(f1)
     assert found["in-scope AUROC"]["value"] == pytest.approx(roc_auc_score(inside, judged.in_scope[60:]))
-    assert found["four-way accuracy"]["value"] == pytest.approx((judged.answers == judged.gold)[60:].mean())
+    assert found["accuracy incl. none"]["value"] == pytest.approx((judged.answers == judged.gold)[60:].mean())
     assert (found["rows"], found["in_scope_rows"]) == (40, inside.sum())
-    for name in ("macro-F1", "in-scope AUROC", "four-way accuracy"):
+    for name in ("macro-F1", "in-scope AUROC", "accuracy incl. none"):
         assert found[name]["low"] <= found[name]["value"] <= found[name]["high"]
 
 

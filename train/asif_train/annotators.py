@@ -4,9 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy.stats import binomtest
+from scipy.stats import binomtest, fisher_exact
 
 from asif_data.rows import Row
+
+_RARE = 0.025  # one side of a 95 % interval
 
 
 @dataclass(frozen=True)
@@ -14,7 +16,8 @@ class Annotator:
     """One annotator beside the others.
 
     Of the `rows` where the others' votes have a majority, the share on which this annotator says the same, 0..1, with its
-    95 % interval. `rest` is that share for all other annotators together; nan if they have no such rows.
+    95 % interval. `rest` is that share for all other annotators together, nan if they have no such rows. `p_value` is the
+    chance, 0..1, of agreeing as seldom as this or less often if all agreed equally.
     """
 
     name: str
@@ -23,11 +26,12 @@ class Annotator:
     low: float
     high: float
     rest: float
+    p_value: float
 
     @property
     def differs(self) -> bool:
-        """Whether the whole interval lies below the agreement of the rest."""
-        return self.high < self.rest
+        """Whether it is less than chance explains. One slip beside others who made none is no proof."""
+        return self.p_value < _RARE
 
 
 def annotators(rows: Sequence[Row]) -> list[Annotator]:
@@ -35,7 +39,8 @@ def annotators(rows: Sequence[Row]) -> list[Annotator]:
 
     The majority of the others leaves the annotator's own vote out, so that nobody agrees with themselves; where it ties,
     the row says nothing of them. Wilson interval (Wilson 1927), as if rows were independent: with few long conversations it
-    is too narrow. Of two annotators alone none can be told to be the one who errs: they agree equally.
+    is too narrow. Fisher's exact test, one-sided, tells who differs. Of two annotators alone none can be told to be the one
+    who errs: they agree equally.
     """
     rows_of, agreed = Counter[str](), Counter[str]()
     for row in rows:
@@ -50,6 +55,10 @@ def annotators(rows: Sequence[Row]) -> list[Annotator]:
     for name, count in rows_of.items():
         interval = binomtest(agreed[name], count).proportion_ci(0.95, "wilson")
         left = everyone - count
-        rest = (all_agreed - agreed[name]) / left if left else float("nan")
-        found.append(Annotator(name, count, agreed[name] / count, float(interval.low), float(interval.high), rest))
+        left_agreed = all_agreed - agreed[name]
+        rest = left_agreed / left if left else float("nan")
+        counts = [[agreed[name], count - agreed[name]], [left_agreed, left - left_agreed]]
+        p_value = float(fisher_exact(counts, alternative="less").pvalue)  # pyright: ignore[reportAttributeAccessIssue]
+        low, high = float(interval.low), float(interval.high)
+        found.append(Annotator(name, count, agreed[name] / count, low, high, rest, p_value))
     return sorted(found, key=lambda one: (one.agreement, one.name))

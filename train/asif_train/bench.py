@@ -22,7 +22,7 @@ from asif_train.base_model import locate
 from asif_train.corpus import Corpus, read_corpus
 from asif_train.dataset import Collator, EpochCallback, PairDataset, targets
 from asif_train.finetune import input_names, load_network, pinned_loss, save_tokenizer, torch_logits, train
-from asif_train.metrics import four_way_macro_f1
+from asif_train.metrics import macro_f1_incl_none
 from asif_train.recipe import Recipe
 
 OURS, DEFAULTS = "asif", "Trainer, defaults"
@@ -101,7 +101,7 @@ def measure(name: str, data: str | Path, recipe: Recipe) -> Speed:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _PER_MB
         logits = torch_logits(network, encoder, corpus.test).numpy()
     rows = len(corpus.sample(recipe.rows))
-    found = four_way_macro_f1(logits, np.array(targets(corpus.test, corpus.labels)))
+    found = macro_f1_incl_none(logits, np.array(targets(corpus.test, corpus.labels)))
     return Speed(name, clock.seconds / clock.epochs / rows * 1000, peak, found)
 
 

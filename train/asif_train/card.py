@@ -79,11 +79,11 @@ least {fewest} rows in scope.
 
 ![Reliability](figures/reliability.png)"""
 
-_SLICES = """Macro-F1 is over the labels that occur in a slice. Four-way accuracy counts none as a fourth answer.
+_SLICES = """Macro-F1 is over the labels that occur in a slice. Accuracy incl. none counts none as one more answer.
 
 ![Slices](figures/slices.png)"""
 
-_TOPICS = """Of the topics with at least {fewest} rows, those with the lowest four-way accuracy. The lowest of many are low partly by chance: read the intervals."""
+_TOPICS = """Of the topics with at least {fewest} rows, those with the lowest accuracy incl. none. The lowest of many are low partly by chance: read the intervals."""
 
 _ROBUSTNESS = """Items that are in no corpus. Functionality: is the answer right? Invariance: does it stay where only spelling, fillers, names or the
 client's wording change? Direction: does the label's probability rise by 0.05 where it must? Intervals: Wilson, over items."""

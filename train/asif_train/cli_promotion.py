@@ -59,8 +59,8 @@ def promote(
 ) -> None:
     """Move `models/current` to a version that is not worse than the one in service on the test split of DATA.
 
-    It is refused where the 95 % interval of the difference in four-way macro-F1 does not exclude a loss of more than
-    0.01, or a slice of 50 rows or more loses more than 0.05 in four-way accuracy. The first model is not compared.
+    It is refused where the 95 % interval of the difference in macro-F1 incl. none does not exclude a loss of more than
+    0.01, or a slice of 50 rows or more loses more than 0.05 in accuracy incl. none. The first model is not compared.
     """
     quiet()
     in_service = model_dir.current(models)

@@ -36,7 +36,7 @@ class Comparison:
 
     `headline`: name → `old`, `new` and `difference` (new - old, with its 95 % interval). `mcnemar`: rows right in one
     model alone and the p-value. `changed`: how many answers changed and from what to what, and the first of their rows,
-    with their words only where they were asked for. `slices`: one entry a slice, four-way accuracy of both and the
+    with their words only where they were asked for. `slices`: one entry a slice, accuracy incl. none of both and the
     difference.
     """
 
@@ -132,7 +132,7 @@ def _compared(new: dict[str, Measure], old: dict[str, Measure], resamples: int) 
 
 
 def _changed(new: Judged, old: Judged, rows: Sequence[Row], texts: bool) -> dict[str, Any]:
-    """Rows whose four-way answer changed: counts, and the first rows of each turn, the worst turn first."""
+    """Rows whose answer, none included, changed: counts, and the first rows of each turn, the worst turn first."""
     turns = {int(i): _turn(bool(new.right[i]), bool(old.right[i])) for i in np.flatnonzero(new.answers != old.answers)}
     answers: dict[tuple[str, str], Counter[str]] = {}
     for i, turn in turns.items():
@@ -165,7 +165,7 @@ def _turn(new_right: bool, old_right: bool) -> str:
 
 
 def _slice(new: Judged, old: Judged, resamples: int) -> dict[str, Any]:
-    """Four-way accuracy: every slice has it, whichever labels occur there and however few rows each has."""
+    """Accuracy incl. none: every slice has it, whichever labels occur there and however few rows each has."""
     ahead = Measure(partial(metrics.weighted_mean, new.right.astype(int) - old.right), new.groups)
     return {
         "rows": len(new.gold),
@@ -217,7 +217,7 @@ def _figure(value: float) -> str:
 def _mcnemar(values: dict[str, Any]) -> Grid:
     found = values["mcnemar"]
     row = (str(found["only_old_right"]), str(found["only_new_right"]), f"{found['p_value']:.3g}")
-    return Grid("McNemar's exact test of the four-way answers", ("only old right", "only new right", "p"), [row])
+    return Grid("McNemar's exact test of the answers incl. none", ("only old right", "only new right", "p"), [row])
 
 
 def _answers(values: dict[str, Any]) -> Grid:
@@ -254,7 +254,7 @@ def _slices(values: dict[str, Any]) -> Grid:
         )
         for found in worse[:MOST_SLICES]
     ]
-    title = f"{len(rows)} of {len(worse)} slices that got worse in four-way accuracy, of {len(values['slices'])}"
+    title = f"{len(rows)} of {len(worse)} slices that got worse in accuracy incl. none, of {len(values['slices'])}"
     return Grid(title, ("slice", "rows", "old", "new", "new - old"), rows)
 
 

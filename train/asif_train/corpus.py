@@ -2,8 +2,7 @@
 
 import hashlib
 import tempfile
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,9 @@ import datasets
 from asif_data.checks import MIN_ROWS_PER_LABEL
 from asif_data.errors import AsifError
 from asif_data.labels import CODEBOOK, NONE, LabelSet
-from asif_data.rows import SPLITS, Row, read_rows, row_files, row_groups
-from asif_data.splits import assign_splits, leaks
+from asif_data.packed import PackedRows
+from asif_data.rows import SPLITS, Row, placed_rows, row_files
+from asif_data.splits import assign_splits, leaks, whole_groups
 
 DEFAULT = Path("data/corpus")
 
@@ -23,9 +23,9 @@ DEFAULT = Path("data/corpus")
 class Corpus:
     """Rows by split, the labels in the order of the model's outputs, a hash of all that was read, and the codebook's lines."""
 
-    train: list[Row]
-    validation: list[Row]
-    test: list[Row]
+    train: Sequence[Row]
+    validation: Sequence[Row]
+    test: Sequence[Row]
     labels: tuple[str, ...]
     sha256: str
     codebook: Mapping[str, str] = field(default_factory=dict)
@@ -34,29 +34,17 @@ class Corpus:
         """Rows in each split."""
         return {"train": len(self.train), "validation": len(self.validation), "test": len(self.test)}
 
-    def split(self, name: str) -> list[Row]:
+    def split(self, name: str) -> Sequence[Row]:
         """The rows of a split. Raises AsifError for an unknown one."""
         if name not in SPLITS:
             raise AsifError(f"split: expected one of {', '.join(SPLITS)}, found {name!r}.")
         return getattr(self, name)
 
-    def sample(self, rows: int | None) -> list[Row]:
-        """About `rows` training rows, all of them if None.
-
-        Whole groups, in an order drawn once from their names, until the next would exceed `rows`: a smaller sample is
-        part of a larger one. Rows come in the order of the corpus.
-        """
+    def sample(self, rows: int | None) -> Sequence[Row]:
+        """About `rows` training rows, all of them if None; see `whole_groups`."""
         if rows is None or rows >= len(self.train):
             return self.train
-        groups = row_groups(self.train)
-        sizes = Counter(groups)
-        drawn: set[str] = set()
-        for group in sorted(sizes, key=lambda name: hashlib.sha256(name.encode()).digest()):
-            if drawn and sizes[group] > rows:
-                break
-            drawn.add(group)
-            rows -= sizes[group]
-        return [row for row, group in zip(self.train, groups, strict=True) if group in drawn]
+        return [self.train[i] for i in whole_groups(self.train, rows)]
 
 
 def read_corpus(path: str | Path = DEFAULT, labels: LabelSet = CODEBOOK) -> Corpus:
@@ -69,33 +57,36 @@ def read_corpus(path: str | Path = DEFAULT, labels: LabelSet = CODEBOOK) -> Corp
     rows = _rows(Path(path), files, labels)
     _has_every_mark(path, rows, labels)
     given = any(row.split for row in rows)
-    for row, split in zip(rows, assign_splits(rows), strict=True):
-        row.split = split
+    splits = assign_splits(rows)
     if given and (leaking := leaks(rows)):
         first = " and ".join(repr(rows[i].id or rows[i].group) for i in leaking[0])
         raise AsifError(
             f"{path}: expected linked rows on one side of the split, found {len(leaking)} pairs on two, first {first}; "
             "`asif-data check` lists them, `asif-data split` splits anew."
         )
-    parts = {name: [row for row in rows if row.split == name] for name in SPLITS}
+    for i, split in enumerate(() if given else splits):
+        rows.put(i, rows[i].model_copy(update={"split": split}))
+    parts = {name: rows.part(i for i, split in enumerate(splits) if split == name) for name in SPLITS}
     for name, part in parts.items():
         _covers_labels(path, name, part, labels)
     return Corpus(parts["train"], parts["validation"], parts["test"], labels.names, _digest(files), labels.codebook)
 
 
-def _rows(path: Path, files: Sequence[Path], labels: LabelSet) -> list[Row]:
-    rows = read_rows(files, marks=labels.marks)
-    if path.is_dir():
-        del rows  # only one copy at a time: there may be a million
-        return _from_folder(path)
-    return rows
+def _rows(path: Path, files: Sequence[Path], labels: LabelSet) -> PackedRows:
+    valid = (placed.row for placed in placed_rows(files, marks=labels.marks))
+    if not path.is_dir():
+        return PackedRows(valid)
+    for _ in valid:  # every bad row is named before `datasets` reads
+        pass
+    return PackedRows(_from_folder(path))
 
 
-def _from_folder(folder: Path) -> list[Row]:
+def _from_folder(folder: Path) -> Iterator[Row]:
     # A cache of its own: the shared one may answer with the rows that the folder held before they were edited.
     with tempfile.TemporaryDirectory() as cache:
         loaded: Any = datasets.load_dataset(str(folder), cache_dir=cache)
-        return [Row.model_validate({**record, "split": split}) for split, part in loaded.items() for record in part]
+        for split, part in loaded.items():
+            yield from (Row.model_validate({**record, "split": split}) for record in part)
 
 
 def _has_every_mark(path: str | Path, rows: Sequence[Row], labels: LabelSet) -> None:

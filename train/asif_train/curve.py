@@ -91,7 +91,7 @@ def curve(
 
 def table(points: Sequence[Point]) -> Table:
     """Mean over the seeds, with their standard deviation, at each number of rows."""
-    names = [(judged, name) for judged in points[0].scores for name in (*SHOWN, "four-way macro-F1")]
+    names = [(judged, name) for judged in points[0].scores for name in (*SHOWN, "macro-F1 incl. none")]
     shown = Table("rows", "seeds", *(f"{judged}\n{name}" for judged, name in names), title="Learning curve")
     for rows, part in _by_rows(points):
         cells = ([point.scores[judged][name] for point in part] for judged, name in names)

@@ -28,7 +28,7 @@ from asif_train.robustness import robustness
 from asif_train.slices import slices
 from asif_train.tables import COMPARED
 
-REPORT_VERSION = 3
+REPORT_VERSION = 4
 _COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.5)
 
 

@@ -30,7 +30,7 @@ from asif_data.rows import Row
 from asif_train.base_model import BaseModel
 from asif_train.corpus import Corpus
 from asif_train.dataset import Collator, EpochCallback, PairDataset
-from asif_train.metrics import four_way_macro_f1
+from asif_train.metrics import macro_f1_incl_none
 from asif_train.packing import PackedCollator, can_pack, packed
 from asif_train.recipe import Recipe
 
@@ -151,7 +151,7 @@ def _run(
         else Collator(network.config.pad_token_id or 0, input_names(network)),
         compute_loss_func=pinned_loss,
         compute_metrics=lambda found: {
-            _BEST: four_way_macro_f1(np.asarray(found.predictions), np.asarray(found.label_ids))
+            _BEST: macro_f1_incl_none(np.asarray(found.predictions), np.asarray(found.label_ids))
         },
         callbacks=[EpochCallback(train_set), EarlyStoppingCallback(recipe.patience), *callbacks],
     )

@@ -13,7 +13,7 @@ from asif_train.baselines import Scored
 from asif_train.judged import Judged
 from asif_train.metrics import Estimate, Weighted, estimate_weighted
 
-FOUR_WAY_MACRO_F1, FOUR_WAY_ACCURACY = "four-way macro-F1", "four-way accuracy"
+MACRO_F1_INCL_NONE, ACCURACY_INCL_NONE = "macro-F1 incl. none", "accuracy incl. none"
 # Set coverage has its goal in the calibration: more is not better.
 LOWER_IS_BETTER = ("ECE", "Brier", "AURC", "FPR at 95 % TPR", "set size")
 NEITHER_IS_BETTER = ("set coverage",)
@@ -49,16 +49,16 @@ def shared_headlines(gold: np.ndarray, scored: Scored | Judged, groups: np.ndarr
 def headlines(judged: Judged, rows: Sequence[Row]) -> dict[str, Measure]:
     """Every headline of a model by name, in the order of a report.
 
-    Four-way figures count none as one more answer. Set coverage and set size are over the rows in scope.
+    Figures incl. none count it as one more answer. Set coverage and set size are over the rows in scope.
     """
     right = judged.right
-    four_way = partial(metrics.weighted_macro_f1, judged.gold, judged.answers, len(judged.labels) + 1)
+    incl_none = partial(metrics.weighted_macro_f1, judged.gold, judged.answers, len(judged.labels) + 1)
     inside = judged.part(judged.inside)
     holds = inside.sets[np.arange(len(inside.gold)), inside.gold]
     return {
         **shared_headlines(judged.gold, judged, judged.groups),
-        FOUR_WAY_MACRO_F1: Measure(four_way, judged.groups),
-        FOUR_WAY_ACCURACY: Measure(partial(metrics.weighted_mean, right), judged.groups),
+        MACRO_F1_INCL_NONE: Measure(incl_none, judged.groups),
+        ACCURACY_INCL_NONE: Measure(partial(metrics.weighted_mean, right), judged.groups),
         "set coverage": Measure(partial(metrics.weighted_mean, holds), inside.groups),
         "set size": Measure(partial(metrics.weighted_mean, inside.sets.sum(1)), inside.groups),
         **_contrast(rows, right, judged.groups),

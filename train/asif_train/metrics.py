@@ -113,7 +113,7 @@ def macro_f1(gold: np.ndarray, found: np.ndarray, labels: int) -> float:
     return float(f1_score(gold, found, labels=range(labels), average="macro", zero_division=0))  # pyright: ignore[reportArgumentType]
 
 
-def four_way_macro_f1(logits: np.ndarray, gold: np.ndarray) -> float:
+def macro_f1_incl_none(logits: np.ndarray, gold: np.ndarray) -> float:
     """Macro-F1 over the labels and none before calibration, from logits (rows, L): none's logit is zero."""
     pinned = np.concatenate([logits, np.zeros((len(logits), 1))], axis=1)
     return macro_f1(gold, pinned.argmax(1), pinned.shape[1])

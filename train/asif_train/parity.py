@@ -19,7 +19,7 @@ MAX_DIFFERENCE = 0.005
 def parity(predictor: Predictor, rows: Sequence[Row], served: Judged) -> dict[str, Any]:
     """How far the `served` answers to labelled rows are from those of torch in float32 on the same weights.
 
-    `macro_f1` and `four_way_macro_f1`: served less torch, in -1..1. `decisions_changed`: share of rows with another
+    `macro_f1` and `macro_f1_incl_none`: served less torch, in -1..1. `decisions_changed`: share of rows with another
     answer, in 0..1. `largest_change`: of any score, in 0..1.
     """
     network = AutoModelForSequenceClassification.from_pretrained(predictor.model.path)
@@ -30,17 +30,17 @@ def parity(predictor: Predictor, rows: Sequence[Row], served: Judged) -> dict[st
     return {
         "form": predictor.form.file,
         "rows": len(rows),
-        "macro_f1": _three_way(served) - _three_way(expected),
-        "four_way_macro_f1": _four_way(served) - _four_way(expected),
+        "macro_f1": _in_scope(served) - _in_scope(expected),
+        "macro_f1_incl_none": _incl_none(served) - _incl_none(expected),
         "decisions_changed": float(changed.mean()),
         "largest_change": float(np.abs(expected.scores - served.scores).max()),
     }
 
 
-def _three_way(judged: Judged) -> float:
+def _in_scope(judged: Judged) -> float:
     inside = judged.inside
     return macro_f1(judged.gold[inside], judged.scores[inside].argmax(1), len(judged.labels))
 
 
-def _four_way(judged: Judged) -> float:
+def _incl_none(judged: Judged) -> float:
     return macro_f1(judged.gold, judged.answers, len(judged.labels) + 1)

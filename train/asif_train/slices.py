@@ -14,7 +14,7 @@ from asif_train.metrics import estimate_weighted
 REGISTER, LENGTH, BORDER, TOPIC = "register", "length", "border", "topic"
 LENGTHS = ((10, "up to 10 words"), (25, "11-25 words"), (50, "26-50 words"))
 LONGEST = "over 50 words"
-MEASURES = ("macro-F1", "in-scope AUROC", "four-way accuracy")
+MEASURES = ("macro-F1", "in-scope AUROC", "accuracy incl. none")
 FEWEST_ROWS = 5
 FEWEST_CALIBRATED = 50
 _LONGEST_NAME = 40  # a longer value is no category: it may be a text, and a report holds none
@@ -60,7 +60,7 @@ def _by_value(rows: Sequence[Row], column: str) -> dict[str, list[int]]:
 
 
 def slices(judged: Judged, rows: Sequence[Row], resamples: int = metrics.RESAMPLES) -> Slices:
-    """Each slice's rows, rows in scope, macro-F1, in-scope AUROC and four-way accuracy: column → value → measures.
+    """Each slice's rows, rows in scope, macro-F1, in-scope AUROC and accuracy incl. none: column → value → measures.
 
     Macro-F1 is over the labels that occur in the slice. Intervals resample the slice's own groups. ECE and Brier score
     stand beside their limits (see `metrics.label_calibration`) where at least 50 rows are in scope.
@@ -78,7 +78,7 @@ def _measured(part: Judged, resamples: int) -> dict[str, Any]:
             part.gold[inside], best[inside], len(part.labels), w[:, inside], occurring=True
         ),
         "in-scope AUROC": lambda w: metrics.weighted_scope_auroc(inside, part.in_scope, w),
-        "four-way accuracy": lambda w: metrics.weighted_mean(part.right, w),
+        "accuracy incl. none": lambda w: metrics.weighted_mean(part.right, w),
     }
     measured: dict[str, Any] = {"rows": len(part.gold), "in_scope_rows": int(inside.sum())}
     for name in MEASURES:

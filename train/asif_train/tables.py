@@ -111,10 +111,10 @@ def slices(values: Values) -> Grid:
 
 
 def lowest_topics(values: Values, count: int = 8) -> Grid:
-    """The topics of at least ten rows with the lowest four-way accuracy."""
+    """The topics of at least ten rows with the lowest accuracy incl. none."""
     topics = values["slices"].get(TOPIC, {}).items()
     known = [(name, measured) for name, measured in topics if measured["rows"] >= FEWEST_OF_A_TOPIC]
-    lowest = sorted(known, key=lambda topic: topic[1]["four-way accuracy"]["value"])[:count]
+    lowest = sorted(known, key=lambda topic: topic[1]["accuracy incl. none"]["value"])[:count]
     return Grid("Lowest topics", ("topic", *_MEASURED), [(name, *_measures(measured)) for name, measured in lowest])
 
 
@@ -151,10 +151,10 @@ def parity(values: Values) -> Grid:
         (
             f"{name}, {p['rows']} rows",
             f"{p['macro_f1']:+.4f}",
-            f"{p['four_way_macro_f1']:+.4f}",
+            f"{p['macro_f1_incl_none']:+.4f}",
             f"{p['decisions_changed']:.2%}",
             f"{p['largest_change']:.3f}",
-            "met" if max(abs(p["macro_f1"]), abs(p["four_way_macro_f1"])) <= MAX_DIFFERENCE else "MISSED",
+            "met" if max(abs(p["macro_f1"]), abs(p["macro_f1_incl_none"])) <= MAX_DIFFERENCE else "MISSED",
         )
         for name, judged in found.items()
         if (p := judged.get("parity"))
@@ -162,7 +162,7 @@ def parity(values: Values) -> Grid:
     head = (
         "rows",
         "macro-F1",
-        "four-way macro-F1",
+        "macro-F1 incl. none",
         "decisions changed",
         "largest change of a score",
         f"within {MAX_DIFFERENCE}",
