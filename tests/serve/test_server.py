@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from tests.serve.load import Connection, ask, head, metrics, post, texts, within
+from serve.bench.load import Connection, ask, head, post
+from tests.serve.load import metrics, texts, within
 
 from asif_serve.server import Server
 from asif_serve.settings import Settings
