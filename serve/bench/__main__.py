@@ -92,7 +92,7 @@ def run(
 ) -> dict[str, Found]:
     """Measure the servers and the engine; `keep` is called with all that was found after each, and what is missing.
 
-    A server that fails is left out of the rounds that follow; the others go on.
+    A server that fails before its first load is left out of the rounds that follow; the others go on.
     """
     cache.mkdir(parents=True, exist_ok=True)
     results = {server.name: Found(server.name, server.about) for server in servers}
@@ -108,7 +108,7 @@ def run(
     turns = [name for i in range(rounds) for name in (ways if i % 2 == 0 else reversed(ways))]
     for done, name in enumerate(progress(turns, "Servers"), 1):
         found = results[name]
-        if not found.failed:
+        if not found.failed or any(one.loads for one in found.rounds):
             found.rounds.append(Round())
             with _told(found):
                 ways[name](found.rounds[-1])
@@ -131,9 +131,9 @@ def _told(found: Found) -> Iterator[None]:
     try:
         yield
     except AsifError as error:
-        found.failed = str(error)
+        found.failed = found.failed or str(error)
     except Exception as error:
-        found.failed = f"{type(error).__name__}: {error}"
+        found.failed = found.failed or f"{type(error).__name__}: {error}"
 
 
 def _facts(directory: ModelDirectory, plan: Plan, rounds: int, servers: Sequence[Server]) -> list[tuple[str, str]]:

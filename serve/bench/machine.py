@@ -9,7 +9,17 @@ from pathlib import Path
 import psutil
 
 _SETS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
-_PACKAGES = ("onnxruntime", "tokenizers", "fastapi", "uvicorn", "pydantic", "transformers", "torch")
+_PACKAGES = (
+    "onnxruntime",
+    "tokenizers",
+    "fastapi",
+    "uvicorn",
+    "httptools",
+    "uvloop",
+    "pydantic",
+    "transformers",
+    "torch",
+)
 
 
 def machine() -> str:

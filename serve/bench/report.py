@@ -48,7 +48,7 @@ def markdown(results: Results, callers: Sequence[int], facts: Iterable[tuple[str
     parts = ["# How fast the server answers, beside others\n", _HOW]
     if unfinished:
         parts.append(f"**{unfinished}**\n")
-    parts.append("\n".join(f"- {name}: {fact}" for name, fact in facts) + "\n")
+    parts.append("\n".join(f"- {name}: {fact}" for name, fact in (*facts, ("client", _client(results)))) + "\n")
     parts += [sheet.markdown() for sheet in sheets(results, callers)]
     parts.append(
         "## What was measured\n\n" + "\n".join(f"- {name}: {one.about}" for name, one in results.items()) + "\n"
@@ -118,6 +118,13 @@ def _own(results: Results) -> Sheet:
 
     columns = ["server", "p50, ms", "engine's", "over it", "p99, ms", "beside batches of 256", "ratio"]
     return Sheet("One caller: over the engine, and beside batches", columns, [*map(row, _ours(results))])
+
+
+def _client(results: Results) -> str:
+    """What the client took of the processors that the servers run on."""
+    loads = [load for found in results.values() for one in found.rounds for load in one.loads.values()]
+    each = sorted(1000 * load.client / load.answered for load in loads if load.client and load.answered)
+    return f"{each[0]:.2f} to {each[-1]:.2f} ms of processor time a request" if each else "not measured"
 
 
 def _ours(results: Results) -> list[Found]:

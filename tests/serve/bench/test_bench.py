@@ -61,6 +61,16 @@ def test_an_answer_that_is_none_is_told_and_what_came_before_is_kept(plan, tmp_p
     assert len(found.rounds) == 1 and found.rounds[0].start and not found.rounds[0].loads
 
 
+def test_a_server_that_fails_after_its_loads_is_measured_again(plan, tmp_path, monkeypatch):
+    async def refused(*_):
+        raise AsifError("refused")
+
+    monkeypatch.setattr(measure, "_beside_batches", refused)
+    found = bench.run(plan, [ASIF], 2, tmp_path, lambda *_: None)[ASIF.name]
+    assert found.failed == "refused"
+    assert [sorted(one.loads) for one in found.rounds] == [[1, 2], [1, 2]]
+
+
 def test_the_sample_is_always_the_same_and_of_the_test_split(few, corpus_rows):
     rows = bench.sample(few, 10)
     assert rows == bench.sample(few, 10) and len(set(rows)) == 10

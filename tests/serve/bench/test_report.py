@@ -19,7 +19,7 @@ FIGURES = {
 
 
 def found(name, rate, ms, **fields):
-    loads = {count: Load(rate * 2, 2.0, [ms / 1000] * 100) for count in CALLERS}
+    loads = {count: Load(rate * 2, 2.0, [ms / 1000] * 100, client=rate * 2e-4) for count in CALLERS}
     return Found(name, f"about {name}", [Round(1.5, 240, 0.01, loads, **fields)])
 
 
@@ -82,7 +82,7 @@ def test_every_figure_stands_beside_that_of_this_server(results):
     assert row(page, "8 callers", ASIF.name)[0] == "90.0 (1.00)"
     assert row(page, "Memory", PLAIN.name) == ["240 (1.00)", "1.50 (1.00)", "1.0"]
     assert row(page, "One caller:", ASIF.name) == ["10.00", "9.80", "0.20", "10.0", "29.0", "2.9"]
-    assert "- machine: two cores" in page
+    assert "- machine: two cores" in page and "- client: 0.10 to 0.10 ms of processor time a request" in page
 
 
 def test_a_server_that_could_not_be_measured_is_told_with_the_reason(results):
