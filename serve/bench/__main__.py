@@ -3,6 +3,7 @@
 import json
 import random
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -56,6 +57,8 @@ def bench(
     utterances = sample(data, rows)
     plan = Plan(model.resolve(), utterances, engine.float32_labels(model, utterances), CALLERS, seconds)
     chosen = [server for server in SERVERS if not only or any(word in server.name for word in only)]
+    if not chosen:
+        raise AsifError(f"--only: expected a part of {', '.join(one.name for one in SERVERS)}; found {only}.")
     facts = _facts(directory, plan, rounds, chosen)
 
     def keep(results: dict[str, Found], unfinished: str) -> None:
@@ -156,6 +159,7 @@ def _facts(directory: ModelDirectory, plan: Plan, rounds: int, servers: Sequence
 
 def main() -> None:
     """A user's mistake is one message and exit status 1, never a traceback."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no server is left behind
     try:
         app()
     except AsifError as error:

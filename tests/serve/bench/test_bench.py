@@ -85,5 +85,11 @@ def test_rows_without_a_test_split_are_one_sentence(tmp_path):
         bench.sample(rows, 5)
 
 
+def test_a_server_that_is_none_of_them_is_one_sentence(small_model, few):
+    command = ["--model", str(small_model), "--data", str(few), "--only", "nginx"]
+    said = CliRunner().invoke(bench.app, command).exception
+    assert isinstance(said, AsifError) and "expected a part of asif, 1 worker" in str(said) and "nginx" in str(said)
+
+
 def test_help_says_how_long_it_takes():
     assert "about 10 minutes" in CliRunner().invoke(bench.app, ["--help"]).output
