@@ -64,7 +64,7 @@ async def _fill(found: Round, server: Server, pid: int, port: int, plan: Plan, r
         found.memory = max(found.memory or 0, resident_mb(pid))
     if server.ours:
         found.beside = await _beside_batches(port, plan.rows, plan.seconds)
-        found.memory = max(found.memory, resident_mb(pid))
+        found.memory = max(found.memory or 0, resident_mb(pid))
 
 
 async def load(port: int, requests: Sequence[bytes], callers: int, seconds: float) -> Load:
