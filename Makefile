@@ -13,8 +13,8 @@ PORT ?=
 SWEEP ?= sweep
 ARGS ?=
 
-.PHONY: help setup train resume sweep evaluate verify robustness bench compare promote rollback check serve test million soak lint format \
-  openapi sbom audit clean
+.PHONY: help setup train resume sweep evaluate verify robustness bench bench-train bench-serve compare promote rollback check \
+  serve test million soak lint format openapi sbom audit clean
 
 help: ## Say what the targets do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -45,8 +45,13 @@ robustness: $(READY) ## Put the robustness suite to MODEL, a test for each borde
 sweep: $(READY) ## Try recipes, judge them on the validation split, and write the best to SWEEP/best.yaml; goes on where it was
 	$(BIN)/asif-train sweep --data $(DATA) --out $(SWEEP) $(ARGS)
 
-bench: $(READY) ## Time fine-tuning beside the Trainer's defaults
+bench: bench-train bench-serve ## Both benchmarks
+
+bench-train: $(READY) ## Time fine-tuning beside the Trainer's defaults
 	$(BIN)/asif-train bench --data $(DATA) $(ARGS)
+
+bench-serve: $(READY) ## Measure the server of MODEL beside others, about 10 min; the figures go to serve/BENCHMARK.md
+	$(BIN)/python -m serve.bench --model $(MODEL) --data $(DATA) $(ARGS)
 
 compare: $(READY) ## Put the test split of DATA to NEW, a model directory, and to the model in service
 	$(BIN)/asif-train compare $(NEW) --data $(DATA) $(ARGS)
@@ -94,5 +99,5 @@ audit: $(READY) ## Ask whether a pinned package has a known hole; says so where 
 	$(BIN)/python .ci/audit
 
 clean: ## Remove the environment and caches; models stay
-	rm -rf $(VENV) dist build .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .bench dist build .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

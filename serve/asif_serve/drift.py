@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy.special import rel_entr
 
 from asif_data.model_dir import Reference
 from asif_serve.decision import Decision
@@ -79,4 +78,10 @@ def divergence(one: Reference, other: Reference) -> float:
     names = sorted(one.outcomes.keys() | other.outcomes.keys())
     p, q = (np.array([found.outcomes.get(name, 0.0) for name in names]) for found in (one, other))
     middle = (p + q) / 2
-    return float((rel_entr(p, middle) + rel_entr(q, middle)).sum() / (2 * np.log(2)))
+    return (_relative_entropy(p, middle) + _relative_entropy(q, middle)) / 2
+
+
+def _relative_entropy(p: np.ndarray, q: np.ndarray) -> float:
+    """Kullback-Leibler divergence in bits; q is above 0 wherever p is."""
+    some = p > 0
+    return float((p[some] * np.log2(p[some] / q[some])).sum())

@@ -1,7 +1,8 @@
 """What the endpoints share: the model in service, the queue, the settings, the metrics."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 
 from fastapi import Request
@@ -19,6 +20,9 @@ from asif_serve.swap import ModelInService
 from asif_serve.telemetry import Telemetry
 from asif_serve.tracing import tracer_provider
 from asif_serve.work import Answer, Times, WorkQueue, tokens
+
+# Seconds before a client that waits is watched.
+_MOMENT = 0.1
 
 
 class Service:
@@ -99,14 +103,13 @@ class Service:
         costs, times = [tokens(length, most) for length in lengths], Times()
         work = self.queue.submit(predictor, read, costs, deadline_of(request.scope), times)
         spend(sum(costs), rows=count)
-        watch = asyncio.create_task(_give_up(request, work))
         try:
-            found = await work
+            with _watched(request, work):
+                found = await work
         except asyncio.CancelledError:
             # The server stops, and the time in which what was under way could be finished is over.
             raise Problem(503, "The server is stopping.", headers={"Retry-After": "1"}) from None
         finally:
-            watch.cancel()
             self.telemetry.trace(times)
         answers = found[:count]
         self.telemetry.decisions([answer.decision for answer in answers], sum(answer.truncated for answer in answers))
@@ -118,6 +121,24 @@ class Service:
         most = self.settings.max_characters
         if any(len(u.text) > most or len(u.context or "") > most for u in utterances):
             raise Problem(413, f"Expected at most {most} characters in one text or context.")
+
+
+@contextmanager
+def _watched(request: Request, work: asyncio.Future[list[Answer]]) -> Iterator[None]:
+    """Give work up when the client hangs up.
+
+    The client is watched only after a moment, within which most are answered: a task costs a tenth of a millisecond.
+    """
+    watches: list[asyncio.Task[None]] = []
+    timer = asyncio.get_running_loop().call_later(
+        _MOMENT, lambda: watches.append(asyncio.create_task(_give_up(request, work)))
+    )
+    try:
+        yield
+    finally:
+        timer.cancel()
+        for watch in watches:
+            watch.cancel()
 
 
 async def _give_up(request: Request, work: asyncio.Future[list[Answer]]) -> None:

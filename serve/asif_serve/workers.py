@@ -30,7 +30,7 @@ from asif_serve.settings import Settings
 log = logging.getLogger("asif_serve")
 _FORKS = multiprocessing.get_context("forkserver")
 # All that is slow to import, but not onnxruntime, which begins to work when it is imported.
-_LIBRARIES = ["fastapi", "prometheus_client", "pydantic_settings", "scipy.special", "tokenizers", "typer", "uvicorn"]
+_LIBRARIES = ["fastapi", "prometheus_client", "pydantic_settings", "tokenizers", "typer", "uvicorn"]
 _LONGEST_PAUSE = 30.0
 
 

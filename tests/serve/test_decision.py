@@ -1,9 +1,12 @@
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import special
 
 from asif_data.model_dir import Calibration, ScopeCalibration
 from asif_serve.decision import Decision, decide, energy_of, in_scope_of, scores_of
@@ -149,3 +152,18 @@ def test_what_holds_for_any_logits(logits, temperature, scope, confidence, insid
         assert found.scores[LABELS.index(found.best)] == max(found.scores)
         assert (found.reason == "out_of_scope") == (found.in_scope < scope)
         assert (found.label is None) == (found.reason is not None)
+
+
+@given(st.lists(st.floats(-1e4, 1e4), min_size=2, max_size=5), st.floats(0.1, 10), st.floats(-3, 3), st.floats(-5, 5))
+def test_scores_and_in_scope_are_those_of_scipy(logits, temperature, slope, intercept):
+    rows = np.array([logits])
+    assert scores_of(rows, temperature) == pytest.approx(
+        special.softmax(rows / temperature, axis=-1), rel=1e-9, abs=1e-300
+    )
+    expected = special.expit(slope * special.logsumexp(rows, axis=-1) + intercept)
+    assert in_scope_of(rows, ScopeCalibration(slope=slope, intercept=intercept)) == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_server_does_without_scipy():
+    code = "import sys, asif_serve.cli; sys.exit('scipy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

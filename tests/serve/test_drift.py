@@ -1,8 +1,10 @@
 import random
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.spatial.distance import jensenshannon
 
 from asif_data.model_dir import Reference
 from asif_serve.decision import Decision
@@ -113,3 +115,16 @@ def test_rows_like_the_reference_s_stay_near_it_and_others_do_not():
     window.add([OUT] * 500)
     now = recent(window.sums)
     assert now is not None and divergence(now, expected) > 0.04
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), min_size=2, max_size=5))
+def test_the_divergence_is_that_of_scipy(counts):
+    p, q = (np.array(column, dtype=float) for column in zip(*counts, strict=True))
+    if not (p.any() and q.any()):
+        return
+    p, q = p / p.sum(), q / q.sum()
+    one, other = (
+        Reference(rows=1, outcomes={str(i): share for i, share in enumerate(shares) if share}, confidence=1, in_scope=1)
+        for shares in (p, q)
+    )
+    assert divergence(one, other) == pytest.approx(jensenshannon(p, q, base=2) ** 2, abs=1e-9)

@@ -12,18 +12,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.serve.load import (
-    Connection,
-    Tally,
-    ask,
-    closed_loop,
-    head,
-    metrics,
-    open_loop,
-    post,
-    texts,
-    within,
-)
+from serve.bench.load import Connection, Tally, ask, closed_loop, head, post
+from tests.serve.load import metrics, open_loop, texts, within
 from tests.serve.processes import running
 
 from asif_data.encoding import Utterance

@@ -8,7 +8,8 @@ import subprocess
 import time
 
 import pytest
-from tests.serve.load import Connection, ask, closed_loop, metrics, texts, within
+from serve.bench.load import Connection, ask, closed_loop
+from tests.serve.load import metrics, texts, within
 from tests.serve.processes import COMMAND, environment, running
 
 from asif_data.errors import AsifError
