@@ -68,16 +68,17 @@ def open_session(file: Path, threads: int) -> onnxruntime.InferenceSession:
 def run_session(session: onnxruntime.InferenceSession, encoded: Sequence[Encoded]) -> np.ndarray:
     """Logits of rows run one at a time, float32 of shape (rows, labels); needs at least one row."""
     names = {node.name for node in session.get_inputs()}
-    return np.concatenate([np.asarray(session.run(["logits"], _feed(row, names))[0]) for row in encoded])
+    return np.concatenate([np.asarray(session.run(["logits"], feed(row, names))[0]) for row in encoded])
 
 
-def _feed(row: Encoded, names: set[str]) -> dict[str, np.ndarray]:
-    feed = {
+def feed(row: Encoded, names: set[str]) -> dict[str, np.ndarray]:
+    """A row as a model's inputs: those called `names`, int64 of shape (1, tokens)."""
+    inputs = {
         "input_ids": np.array([row.input_ids], dtype=np.int64),
         "attention_mask": np.ones((1, len(row)), dtype=np.int64),
         "token_type_ids": np.array([row.token_type_ids], dtype=np.int64),
     }
-    return {name: value for name, value in feed.items() if name in names}
+    return {name: value for name, value in inputs.items() if name in names}
 
 
 def fastest(model: ModelDirectory) -> Form:
