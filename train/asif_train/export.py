@@ -53,17 +53,38 @@ def export(network: PreTrainedModel, folder: Path, encoder: InputEncoder, rows: 
     """
     fp32, int8 = folder / ONNX_FP32, folder / ONNX_INT8
     fp32.parent.mkdir(parents=True)
-    raw = fp32.with_name("raw.onnx")
-    _trace(network, raw)
-    model = _fuse(network, raw)
+    scratch = fp32.with_name("scratch.onnx")
+    model = fused(network, scratch)
     first_token_only(model)
     shown = rows[:: -(-len(rows) // _CALIBRATION_ROWS)]
     quantised = onnx.ModelProto()
     quantised.CopyFrom(model)
-    quantize(quantised, encoder([Utterance(row.text, row.context) for row in shown]), scratch=raw)
+    quantize(quantised, encoder([Utterance(row.text, row.context) for row in shown]), scratch)
     for form, file in ((model, fp32), (quantised, int8)):
         spell_out_norms(form)
         onnx.save(form, str(file))
+
+
+def fused(network: PreTrainedModel, scratch: Path) -> onnx.ModelProto:
+    """`network` as an ONNX graph, optimized as a BERT one, which every BERT-like encoder is; what does not match stays as traced.
+
+    `scratch` is a file that may be written meanwhile.
+    """
+    _trace(network, scratch)
+    with _quiet():
+        options = FusionOptions("bert")
+        options.use_multi_head_attention = True  # keeps query, key and value as products that can be quantised
+        model = optimize_model(
+            str(scratch),
+            "bert",
+            num_heads=network.config.num_attention_heads,
+            hidden_size=network.config.hidden_size,
+            opt_level=0,
+            optimization_options=options,
+        )
+        model.topological_sort()
+    scratch.unlink()
+    return model.model
 
 
 def _trace(network: PreTrainedModel, file: Path) -> None:
@@ -84,24 +105,6 @@ def _trace(network: PreTrainedModel, file: Path) -> None:
             opset_version=_OPSET,
             dynamo=False,
         )
-
-
-def _fuse(network: PreTrainedModel, raw: Path) -> onnx.ModelProto:
-    """Optimize as a BERT graph, which every BERT-like encoder is; what does not match stays as traced."""
-    config = network.config
-    with _quiet():
-        options = FusionOptions("bert")
-        options.use_multi_head_attention = True  # keeps query, key and value as products that can be quantised
-        model = optimize_model(
-            str(raw),
-            "bert",
-            num_heads=config.num_attention_heads,
-            hidden_size=config.hidden_size,
-            opt_level=0,
-            optimization_options=options,
-        )
-        model.topological_sort()
-        return model.model
 
 
 class _quiet:

@@ -17,6 +17,8 @@ class Graph:
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self._graph = model.graph
+        if CONTRIB not in {opset.domain for opset in model.opset_import}:
+            model.opset_import.append(helper.make_opsetid(CONTRIB, 1))
         self.nodes = list(model.graph.node)
         self.constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
         for node in self.nodes:
@@ -91,18 +93,18 @@ def spell_out_norms(model: onnx.ModelProto) -> None:
     graph = Graph(model)
     nodes = []
     for node in graph.nodes:
-        if node.op_type != "SkipLayerNormalization" or len(node.input) != 5 or len(node.output) != 1:
+        if node.op_type != "SkipLayerNormalization" or len(node.output) != 1:
             nodes.append(node)
             continue
-        one, other, gamma, beta, bias = node.input
+        one, other, gamma, beta, *bias = node.input
         [out] = node.output
-        total, mean, centred, scaled = (f"{out}_{part}" for part in ("sum", "mean", "centred", "scaled"))
+        total, mean, centred, normed = (f"{out}_{part}" for part in ("sum", "mean", "centred", "normed"))
         epsilon = next(attribute.f for attribute in node.attribute if attribute.name == "epsilon")
         nodes += [
-            helper.make_node("Sum", [one, other, bias], [total]),
+            helper.make_node("Sum", [one, other, *bias], [total]),
             helper.make_node("ReduceMean", [total], [mean], axes=[-1]),
             helper.make_node("Sub", [total, mean], [centred]),
-            helper.make_node("SimplifiedLayerNormalization", [centred, gamma], [scaled], axis=-1, epsilon=epsilon),
-            helper.make_node("Add", [scaled, beta], [out]),
+            helper.make_node("SimplifiedLayerNormalization", [centred, gamma], [normed], axis=-1, epsilon=epsilon),
+            helper.make_node("Add", [normed, beta], [out]),
         ]
     graph.replace(nodes)

@@ -14,10 +14,10 @@ from asif_train.graph import CONTRIB, Graph
 
 # How much of the spread between channels moves from activations to weights, 0..1 (the paper's alpha).
 _SMOOTHING = 0.75
+# A channel that reaches further than this many times the median channel is left out of the integers.
+_OUTLIER = 5.0
 _LEVELS = 127
 _TINY = 1e-6
-# Behind these every token has much the same range; elsewhere each is scaled by its own.
-_NORMED = {"EmbedLayerNormalization", "LayerNormalization", "SkipLayerNormalization", "Slice"}
 
 
 @dataclass
@@ -31,12 +31,12 @@ class _Channels:
 def quantize(model: onnx.ModelProto, rows: Sequence[Encoded], scratch: Path) -> None:
     """Make each product of an activation with a weight matrix one of integers, in place.
 
-    - Channels with outliers are scaled down and their weights up (SmoothQuant, Xiao et al. 2023).
-    - Weights have a scale for each column, symmetric; activations one for the row at hand, found while it runs.
-    - Behind attention and activation functions, where tokens differ most, each token is first scaled by its maximum.
+    - The few channels that are outliers stay in float32, with their weights (LLM.int8, Dettmers et al. 2022).
+    - Of the rest, those that reach far are scaled down and their weights up (SmoothQuant, Xiao et al. 2023).
+    - Weights have a scale for each column, symmetric; activations one for what is run together: one row.
     - What rounding the weights adds to a product on average is taken off again (Nagel et al. 2019).
 
-    `rows` show how large activations become; `scratch` is a file that may be written meanwhile.
+    `rows` show how far activations reach; `scratch` is a file that may be written meanwhile.
     """
     graph = Graph(model)
     products = [node for node in graph.nodes if _is_product(node, graph)]
@@ -87,47 +87,50 @@ def _replacement(graph: Graph, name: str, products: Sequence[NodeProto], channel
     weights = [graph.constants[node.input[1]] for node in products]
     heaviest = np.max([np.abs(weight).max(axis=1) for weight in weights], axis=0)
     smooth = np.maximum(channels.largest, _TINY) ** _SMOOTHING / np.maximum(heaviest, _TINY) ** (1 - _SMOOTHING)
-    scaled = f"{name}_smooth"
-    yield helper.make_node("Mul", [name, graph.constant(f"{name}_per_channel", 1 / smooth)], [scaled])
-    token = None
-    if graph.producer[name].op_type not in _NORMED:
-        token = f"{name}_token"
-        yield from _by_token(graph, scaled, token)
-        scaled = f"{token}_scaled"
-    parts = tuple(f"{name}_{part}" for part in ("int8", "scale", "zero"))
+    outliers = np.flatnonzero(channels.largest > _OUTLIER * np.median(channels.largest))
+    inside = np.ones(len(smooth))
+    inside[outliers] = 0
+    scaled, apart = f"{name}_scaled", f"{name}_outliers" if len(outliers) else None
+    yield helper.make_node("Mul", [name, graph.constant(f"{name}_per_channel", inside / smooth)], [scaled])
+    if apart:
+        yield helper.make_node("Gather", [name, graph.constant(f"{apart}_at", outliers, np.int64)], [apart], axis=-1)
+    parts = [f"{name}_{part}" for part in ("uint8", "scale", "zero")]
     yield helper.make_node("DynamicQuantizeLinear", [scaled], parts)
     for node, weight in zip(products, weights, strict=True):
-        yield from _product(graph, node, weight * smooth[:, None], channels.mean / smooth, parts, token)
-
-
-def _by_token(graph: Graph, name: str, token: str) -> Iterator[NodeProto]:
-    """Divide each token by its largest magnitude, which is called `token`."""
-    yield helper.make_node("Abs", [name], [f"{token}_abs"])
-    yield helper.make_node("ReduceMax", [f"{token}_abs"], [f"{token}_max"], axes=[-1])
-    yield helper.make_node("Max", [f"{token}_max", graph.constant(f"{token}_tiny", _TINY)], [token])
-    yield helper.make_node("Div", [name, token], [f"{token}_scaled"])
+        [out] = node.output
+        integers = f"{out}_integers" if apart else out
+        rest = weight * (inside * smooth)[:, None]
+        yield _product(graph, parts, rest, channels.mean / smooth, integers, _take_bias(graph, out))
+        if apart:
+            yield helper.make_node("MatMul", [apart, graph.constant(f"{out}_apart_w", weight[outliers])], [f"{out}_apart"])
+            yield helper.make_node("Add", [integers, f"{out}_apart"], [out])
 
 
 def _product(
-    graph: Graph, node: NodeProto, weight: np.ndarray, mean: np.ndarray, parts: tuple[str, ...], token: str | None
-) -> Iterator[NodeProto]:
-    [out] = node.output
-    scale = np.maximum(np.abs(weight).max(axis=0), _TINY) / _LEVELS
-    rounded = np.rint(weight / scale)
-    quantised, activation_scale, activation_zero = parts
-    zeros = graph.constant(f"{out}_zeros", np.zeros(len(scale)), np.int8)
-    bias = graph.constant(f"{out}_bias", mean @ (weight - rounded * scale))
+    graph: Graph, activation: Sequence[str], weight: np.ndarray, mean: np.ndarray, out: str, bias: np.ndarray | float
+) -> NodeProto:
+    """The product, called `out`, of a quantised activation, given by its values, scale and zero, with a weight matrix."""
+    values, scale, zero = activation
+    step = np.maximum(np.abs(weight).max(axis=0), _TINY) / _LEVELS
+    rounded = np.rint(weight / step)
     inputs = [
-        quantised,
+        values,
         graph.constant(f"{out}_weight", rounded, np.int8),
-        activation_scale,
-        graph.constant(f"{out}_scales", scale),
-        activation_zero,
-        zeros,
+        scale,
+        graph.constant(f"{out}_step", step),
+        zero,
+        graph.constant(f"{out}_zeros", np.zeros(len(step)), np.int8),
+        graph.constant(f"{out}_bias", bias + mean @ (weight - rounded * step)),
     ]
-    if token is None:
-        yield helper.make_node("MatMulIntegerToFloat", [*inputs, bias], [out], domain=CONTRIB)
-    else:
-        yield helper.make_node("MatMulIntegerToFloat", inputs, [f"{out}_scaled"], domain=CONTRIB)
-        yield helper.make_node("Mul", [f"{out}_scaled", token], [f"{out}_unbiased"])
-        yield helper.make_node("Add", [f"{out}_unbiased", bias], [out])
+    return helper.make_node("MatMulIntegerToFloat", inputs, [out], domain=CONTRIB)
+
+
+def _take_bias(graph: Graph, product: str) -> np.ndarray | float:
+    """The bias that the reader of a product adds to it; it no longer does."""
+    [reader] = [node for node in graph.nodes if product in node.input]
+    if reader.op_type == "BiasGelu":
+        reader.op_type = "Gelu"
+        return graph.constants[reader.input.pop(1)]
+    if reader.op_type == "SkipLayerNormalization" and len(reader.input) == 5:
+        return graph.constants[reader.input.pop(4)]
+    return 0.0
