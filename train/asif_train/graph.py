@@ -48,33 +48,46 @@ def first_token_only(model: onnx.ModelProto) -> None:
     multiplications. A graph of another build is left as it is.
     """
     graph = Graph(model)
+    narrow = _narrow(graph, {output.name for output in model.graph.output})
+    if not narrow:
+        return
+    zero, one = (graph.constant(f"token_{n}", [n], np.int64) for n in (0, 1))
+    nodes: list[onnx.NodeProto] = []
+    cut: dict[str, str] = {}
+    for node in graph.nodes:
+        wide = [] if node.output[0] not in narrow else [n for n in node.input if _is_activation(n, graph)]
+        for name in wide:
+            if name in narrow or graph.producer[name].op_type == "MultiHeadAttention":
+                continue
+            if name not in cut:
+                cut[name] = f"{name}_first"
+                nodes.append(helper.make_node("Slice", [name, zero, one, one], [cut[name]]))
+            node.input[list(node.input).index(name)] = cut[name]
+        nodes.append(node)
+    graph.replace(nodes)
+
+
+def _is_activation(name: str, graph: Graph) -> bool:
+    return name in graph.producer and name not in graph.constants
+
+
+def _narrow(graph: Graph, outputs: set[str]) -> set[str]:
+    """The last queries and what is made of the last attention, up to where the head takes the first token.
+
+    Empty if something else reads any of it, or the graph isn't as expected.
+    """
     attention = next((node for node in reversed(graph.nodes) if node.op_type == "MultiHeadAttention"), None)
     query = attention and graph.producer.get(attention.input[0])
     if not attention or not query or query.op_type != "MatMul" or any(attention.input[5:]):
-        return
-    reached, tokenwise = {*attention.output, *query.output}, [query]
+        return set()
+    narrow, attended = {*query.output}, {*attention.output}
     for node in graph.nodes:
-        if node is attention or not reached & set(node.input) or _takes_the_first(node, graph):
+        if node is attention or not (narrow | attended) & set(node.input) or _takes_the_first(node, graph):
             continue
         if node.op_type not in _TOKENWISE:
-            return
-        tokenwise.append(node)
-        reached.update(node.output)
-    if reached & {output.name for output in model.graph.output}:
-        return
-    zero, one = (graph.constant(f"token_{n}", [n], np.int64) for n in (0, 1))
-    nodes, cut = [], {}
-    for node in graph.nodes:
-        if any(node is one_token for one_token in tokenwise):
-            for index, name in enumerate(node.input):
-                if not name or name in reached or name in graph.constants:
-                    continue
-                if name not in cut:
-                    cut[name] = f"{name}_first"
-                    nodes.append(helper.make_node("Slice", [name, zero, one, one], [cut[name]]))
-                node.input[index] = cut[name]
-        nodes.append(node)
-    graph.replace(nodes)
+            return set()
+        narrow.update(node.output)
+    return set() if (narrow | attended) & outputs else narrow
 
 
 def _takes_the_first(node: onnx.NodeProto, graph: Graph) -> bool:

@@ -57,7 +57,9 @@ def quantize(model: onnx.ModelProto, rows: Sequence[Encoded], scratch: Path) -> 
 
 def _is_product(node: NodeProto, graph: Graph) -> bool:
     return (
-        node.op_type == "MatMul" and node.input[0] in graph.producer and np.ndim(graph.constants.get(node.input[1])) == 2
+        node.op_type == "MatMul"
+        and node.input[0] in graph.producer
+        and np.ndim(graph.constants.get(node.input[1])) == 2
     )
 
 
@@ -102,7 +104,9 @@ def _replacement(graph: Graph, name: str, products: Sequence[NodeProto], channel
         rest = weight * (inside * smooth)[:, None]
         yield _product(graph, parts, rest, channels.mean / smooth, integers, _take_bias(graph, out))
         if apart:
-            yield helper.make_node("MatMul", [apart, graph.constant(f"{out}_apart_w", weight[outliers])], [f"{out}_apart"])
+            yield helper.make_node(
+                "MatMul", [apart, graph.constant(f"{out}_apart_w", weight[outliers])], [f"{out}_apart"]
+            )
             yield helper.make_node("Add", [integers, f"{out}_apart"], [out])
 
 
