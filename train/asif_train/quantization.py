@@ -41,6 +41,7 @@ def quantize(model: onnx.ModelProto, rows: Sequence[Encoded], scratch: Path) -> 
     graph = Graph(model)
     products = [node for node in graph.nodes if _is_product(node, graph)]
     seen = _observe(model, list(dict.fromkeys(node.input[0] for node in products)), rows, scratch)
+    biases = _take_biases(graph, {node.output[0] for node in products})
     readers: dict[str, list[NodeProto]] = {}
     for node in products:
         readers.setdefault(node.input[0], []).append(node)
@@ -49,7 +50,7 @@ def quantize(model: onnx.ModelProto, rows: Sequence[Encoded], scratch: Path) -> 
         name = node.input[0] if node.input else ""
         if node in readers.get(name, ()):
             if node is readers[name][0]:
-                nodes += _replacement(graph, name, readers[name], seen[name])
+                nodes += _replacement(graph, name, readers[name], seen[name], biases)
         else:
             nodes.append(node)
     graph.replace(nodes)
@@ -84,7 +85,9 @@ def _observe(
     return {name: _Channels(np.asarray(largest[name]), total[name] / tokens[name]) for name in names}
 
 
-def _replacement(graph: Graph, name: str, products: Sequence[NodeProto], channels: _Channels) -> Iterator[NodeProto]:
+def _replacement(
+    graph: Graph, name: str, products: Sequence[NodeProto], channels: _Channels, biases: dict[str, np.ndarray]
+) -> Iterator[NodeProto]:
     """What stands for the products that read the activation `name`: it is quantised once for all of them."""
     weights = [graph.constants[node.input[1]] for node in products]
     heaviest = np.max([np.abs(weight).max(axis=1) for weight in weights], axis=0)
@@ -102,7 +105,7 @@ def _replacement(graph: Graph, name: str, products: Sequence[NodeProto], channel
         [out] = node.output
         integers = f"{out}_integers" if apart else out
         rest = weight * (inside * smooth)[:, None]
-        yield _product(graph, parts, rest, channels.mean / smooth, integers, _take_bias(graph, out))
+        yield _product(graph, parts, rest, channels.mean / smooth, integers, biases.get(out, 0.0))
         if apart:
             yield helper.make_node(
                 "MatMul", [apart, graph.constant(f"{out}_apart_w", weight[outliers])], [f"{out}_apart"]
@@ -129,12 +132,17 @@ def _product(
     return helper.make_node("MatMulIntegerToFloat", inputs, [out], domain=CONTRIB)
 
 
-def _take_bias(graph: Graph, product: str) -> np.ndarray | float:
-    """The bias that the reader of a product adds to it; it no longer does."""
-    [reader] = [node for node in graph.nodes if product in node.input]
-    if reader.op_type == "BiasGelu":
-        reader.op_type = "Gelu"
-        return graph.constants[reader.input.pop(1)]
-    if reader.op_type == "SkipLayerNormalization" and len(reader.input) == 5:
-        return graph.constants[reader.input.pop(4)]
-    return 0.0
+def _take_biases(graph: Graph, products: set[str]) -> dict[str, np.ndarray]:
+    """The biases that readers of `products` add to them; they no longer do."""
+    taken: dict[str, np.ndarray] = {}
+    for reader in graph.nodes:
+        own = [name for name in reader.input[:3] if name in products]
+        if reader.op_type == "BiasGelu" and own:
+            reader.op_type = "Gelu"
+            taken[own[0]] = graph.constants[reader.input.pop(1)]
+        elif reader.op_type == "SkipLayerNormalization" and own and len(reader.input) == 5:
+            taken[own[0]] = graph.constants[reader.input.pop(4)]
+        elif reader.op_type == "MultiHeadAttention" and len(own) == 3 and reader.input[3] in graph.constants:
+            taken |= zip(own, np.split(graph.constants[reader.input[3]], 3), strict=True)
+            reader.input[3] = ""
+    return taken
