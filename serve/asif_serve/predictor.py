@@ -1,5 +1,6 @@
 """The predictor: a verified model directory in, decisions out. Evaluation and the server both use it."""
 
+import platform
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from asif_data.encoding import Encoded, InputEncoder, Utterance
 from asif_data.errors import AsifError
 from asif_data.model_dir import TOKENIZER, Form, ModelDirectory, load
 from asif_serve.decision import Decision, decide
+
+_PROCESSOR = Path("/proc/cpuinfo")
 
 
 class Predictor:
@@ -58,6 +61,7 @@ def open_session(file: Path, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    options.enable_mem_pattern = False  # made for inputs of one shape; rows of many lengths are slower with it
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
@@ -68,21 +72,37 @@ def open_session(file: Path, threads: int) -> onnxruntime.InferenceSession:
 def run_session(session: onnxruntime.InferenceSession, encoded: Sequence[Encoded]) -> np.ndarray:
     """Logits of rows run one at a time, float32 of shape (rows, labels); needs at least one row."""
     names = {node.name for node in session.get_inputs()}
-    return np.concatenate([np.asarray(session.run(["logits"], _feed(row, names))[0]) for row in encoded])
+    return np.concatenate([np.asarray(session.run(["logits"], feed(row, names))[0]) for row in encoded])
 
 
-def _feed(row: Encoded, names: set[str]) -> dict[str, np.ndarray]:
-    feed = {
+def feed(row: Encoded, names: set[str]) -> dict[str, np.ndarray]:
+    """A row as a model's inputs: those called `names`, int64 of shape (1, tokens)."""
+    inputs = {
         "input_ids": np.array([row.input_ids], dtype=np.int64),
         "attention_mask": np.ones((1, len(row)), dtype=np.int64),
         "token_type_ids": np.array([row.token_type_ids], dtype=np.int64),
     }
-    return {name: value for name, value in feed.items() if name in names}
+    return {name: value for name, value in inputs.items() if name in names}
 
 
 def fastest(model: ModelDirectory) -> Form:
-    """The published form that was fastest when it was exported."""
-    return max(model.manifest.forms, key=lambda form: form.rows_per_second)
+    """The published form that was fastest when it was exported, among those that this processor computes exactly.
+
+    On x86 without VNNI, ONNX Runtime's products of eight-bit integers saturate (its documentation of quantization,
+    "When and why do I need to try U8U8?"), so that float32 serves there.
+    """
+    forms = model.manifest.forms
+    exact = forms if _multiplies_integers() else [form for form in forms if form.precision == "fp32"]
+    return max(exact or forms, key=lambda form: form.rows_per_second)
+
+
+def _multiplies_integers() -> bool:
+    if platform.machine() not in {"x86_64", "AMD64"}:
+        return True
+    try:
+        return "vnni" in _PROCESSOR.read_text()
+    except OSError:
+        return False
 
 
 def load_predictor(path: str | Path, threads: int = 1) -> Predictor:

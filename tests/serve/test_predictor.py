@@ -131,6 +131,32 @@ def test_the_fastest_form_is_served(small_model, small_predictor):
     assert fastest(several) == fast
 
 
+@pytest.mark.parametrize(
+    ("machine", "processor", "served"),
+    [
+        ("x86_64", "flags : avx2 avx512_vnni", "int8"),
+        ("x86_64", "flags : avx2 avx_vnni", "int8"),
+        ("AMD64", None, "fp32"),
+        ("x86_64", "flags : avx2 avx512f", "fp32"),
+        ("aarch64", None, "int8"),
+    ],
+)
+def test_float32_serves_where_integers_would_saturate(small_model, tmp_path, monkeypatch, machine, processor, served):
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    monkeypatch.setattr("asif_serve.predictor._PROCESSOR", tmp_path / "cpuinfo")
+    if processor:
+        (tmp_path / "cpuinfo").write_text(processor)
+    model = load(small_model)
+    form = model.manifest.forms[0]
+    slow = form.model_copy(update={"precision": "fp32", "rows_per_second": 1})
+    fast = form.model_copy(update={"precision": "int8", "rows_per_second": 2})
+    both, only = (
+        replace(model, manifest=model.manifest.model_copy(update={"forms": forms})) for forms in ([slow, fast], [fast])
+    )
+    assert fastest(both).precision == served
+    assert fastest(only).precision == "int8"  # better than nothing
+
+
 def test_a_missing_directory_is_refused(tmp_path):
     with pytest.raises(AsifError, match=r"nowhere: expected a model directory"):
         load_predictor(tmp_path / "nowhere")

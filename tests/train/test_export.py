@@ -8,11 +8,13 @@ import pytest
 from transformers import AutoModelForSequenceClassification
 
 from asif_data import model_dir
-from asif_data.encoding import InputEncoder
+from asif_data.encoding import InputEncoder, Utterance
 from asif_data.errors import AsifError
+from asif_data.model_dir import ONNX_FP32, ONNX_INT8
 from asif_data.rows import Row
+from asif_serve.predictor import open_session, run_session
 from asif_train.dataset import targets
-from asif_train.export import gate
+from asif_train.export import export, gate
 from asif_train.finetune import torch_logits
 
 
@@ -37,6 +39,17 @@ def test_the_served_model_answers_as_torch_does(parts) -> None:
     assert refused == []
     assert kept[0].decisions_changed == 0.0
     assert kept[0].rows == 60
+
+
+def test_both_forms_of_an_export_answer_as_torch_does(parts, corpus_rows: list[Row], tmp_path: Path) -> None:
+    folder, encoder, rows, _, expected, *_ = parts
+    network = AutoModelForSequenceClassification.from_pretrained(folder)
+    export(network, tmp_path / "fresh", encoder, [row for row in corpus_rows if row.split == "train"][:60])
+    assert sorted(file.name for file in (tmp_path / "fresh/onnx").iterdir()) == ["model.onnx", "model_int8.onnx"]
+    encoded = encoder([Utterance(row.text, row.context) for row in rows])
+    fp32, int8 = (run_session(open_session(tmp_path / "fresh" / form, 1), encoded) for form in (ONNX_FP32, ONNX_INT8))
+    np.testing.assert_allclose(fp32, expected, atol=1e-4)
+    assert 0 < np.sqrt(((int8 - expected) ** 2).mean()) < 0.1 * expected.std()
 
 
 def test_a_form_that_changes_decisions_is_refused_and_deleted(parts) -> None:

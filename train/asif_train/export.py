@@ -10,7 +10,6 @@ from typing import Literal
 import numpy as np
 import onnx
 import torch
-from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 from onnxruntime.transformers.fusion_options import FusionOptions
 from onnxruntime.transformers.optimizer import optimize_model
 from transformers import PreTrainedModel
@@ -22,14 +21,15 @@ from asif_data.rows import Row
 from asif_serve.decision import decide
 from asif_serve.predictor import open_session, run_session
 from asif_train.finetune import input_names, to_cpu
+from asif_train.graph import first_token_only, spell_out_norms
 from asif_train.metrics import macro_f1
+from asif_train.quantization import quantize
 
 MAX_F1_LOSS = 0.005
 MAX_CHANGED = 0.005
 _FORMS: tuple[tuple[str, Literal["fp32", "int8"]], ...] = ((ONNX_FP32, "fp32"), (ONNX_INT8, "int8"))
 _OPSET = 17
-_BLOCK = 32
-_COMPUTE_INT8 = 4  # accuracy_level of ONNX Runtime's MatMulNBits
+_CALIBRATION_ROWS = 128
 
 
 class _Logits(torch.nn.Module):
@@ -45,18 +45,46 @@ class _Logits(torch.nn.Module):
         return self.network(**dict(zip(self.names, inputs, strict=True))).logits
 
 
-def export(network: PreTrainedModel, folder: Path) -> None:
+def export(network: PreTrainedModel, folder: Path, encoder: InputEncoder, rows: Sequence[Row]) -> None:
     """Write the fp32 and int8 forms of `network` to `folder`/onnx.
 
-    Attention, layer norms and activations are fused by ONNX Runtime's optimizer.
+    Attention, layer norms and activations are fused by ONNX Runtime's optimizer. Of `rows`, which training has seen,
+    up to 128 at even distances show the int8 form how large activations become.
     """
     fp32, int8 = folder / ONNX_FP32, folder / ONNX_INT8
     fp32.parent.mkdir(parents=True)
-    raw = fp32.with_name("raw.onnx")
-    _trace(network, raw)
-    _fuse(network, raw, fp32)
-    raw.unlink()
-    _quantize(fp32, int8)
+    scratch = fp32.with_name("scratch.onnx")
+    model = fused(network, scratch)
+    first_token_only(model)
+    shown = rows[:: -(-len(rows) // _CALIBRATION_ROWS)]
+    quantised = onnx.ModelProto()
+    quantised.CopyFrom(model)
+    quantize(quantised, encoder([Utterance(row.text, row.context) for row in shown]), scratch)
+    for form, file in ((model, fp32), (quantised, int8)):
+        spell_out_norms(form)
+        onnx.save(form, str(file))
+
+
+def fused(network: PreTrainedModel, scratch: Path) -> onnx.ModelProto:
+    """`network` as an ONNX graph, optimized as a BERT one, which every BERT-like encoder is; what does not match stays as traced.
+
+    `scratch` is a file that may be written meanwhile.
+    """
+    _trace(network, scratch)
+    with _quiet():
+        options = FusionOptions("bert")
+        options.use_multi_head_attention = True  # keeps query, key and value as products that can be quantised
+        model = optimize_model(
+            str(scratch),
+            "bert",
+            num_heads=network.config.num_attention_heads,
+            hidden_size=network.config.hidden_size,
+            opt_level=0,
+            optimization_options=options,
+        )
+        model.topological_sort()
+    scratch.unlink()
+    return model.model
 
 
 def _trace(network: PreTrainedModel, file: Path) -> None:
@@ -77,38 +105,6 @@ def _trace(network: PreTrainedModel, file: Path) -> None:
             opset_version=_OPSET,
             dynamo=False,
         )
-
-
-def _fuse(network: PreTrainedModel, raw: Path, fused: Path) -> None:
-    """Optimize as a BERT graph, which every BERT-like encoder is; what does not match stays as traced."""
-    config = network.config
-    with _quiet():
-        options = FusionOptions("bert")
-        options.use_multi_head_attention = True  # keeps query, key and value as products that can be quantised
-        model = optimize_model(
-            str(raw),
-            "bert",
-            num_heads=config.num_attention_heads,
-            hidden_size=config.hidden_size,
-            opt_level=0,
-            optimization_options=options,
-        )
-        model.save_model_to_file(str(fused))
-
-
-def _quantize(fp32: Path, int8: Path) -> None:
-    """Eight-bit weights and activations with a scale for each 32 values of a row, computed in int8.
-
-    Scales for 128 values are an eighth faster and moved macro-F1 by up to 0.01 on hard rows. A scale for a whole tensor
-    is faster still, but outliers behind the activation function made it change three times as many decisions again, and a
-    row's answer hung on the rows beside it.
-    """
-    with _quiet():
-        quantizer = MatMulNBitsQuantizer(
-            onnx.load(str(fp32)), bits=8, block_size=_BLOCK, is_symmetric=True, accuracy_level=_COMPUTE_INT8
-        )
-        quantizer.process()
-        quantizer.model.save_model_to_file(str(int8))  # pyright: ignore[reportAttributeAccessIssue]
 
 
 class _quiet:

@@ -159,7 +159,7 @@ def _build(
     # safetensors closes the weights to other users; a server often runs as one.
     (folder / model_dir.WEIGHTS).chmod((folder / model_dir.CONFIG).stat().st_mode)
     shutil.copytree(tokenizer, folder, dirs_exist_ok=True)
-    export(network, folder)
+    export(network, folder, encoder, corpus.train)
     forms, refused = gate(folder, encoder, corpus.validation, gold, logits, corpus.labels, calibration)
     manifest = Manifest(
         name=NAME,
