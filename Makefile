@@ -13,11 +13,11 @@ PORT ?=
 SWEEP ?= sweep
 ARGS ?=
 
-.PHONY: help setup train resume sweep evaluate verify robustness bench compare promote rollback check serve test soak lint format \
-  openapi sbom audit clean
+.PHONY: help setup train resume sweep evaluate verify robustness bench compare promote rollback check serve notebooks test \
+  test-notebooks soak lint format openapi sbom audit clean
 
 help: ## Say what the targets do
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 setup: $(READY) ## Make the environment in .venv
 
@@ -64,8 +64,14 @@ serve: $(READY) ## Serve models/current on PORT; fine-tunes first if there is no
 	@$(BIN)/asif-train current >/dev/null 2>&1 || $(BIN)/asif-train fit
 	$(BIN)/asif-serve $(if $(PORT),--port $(PORT))
 
+notebooks: $(READY) ## Run the notebooks on MODEL and keep their figures (ASIF_NOTEBOOK_FAST=1: only try them out)
+	$(BIN)/asif-train notebooks --model $(MODEL) $(ARGS)
+
 test: $(READY) ## The tests
 	$(BIN)/python -m pytest $(ARGS)
+
+test-notebooks: $(READY) ## Run the notebooks on a small model: does every cell run?
+	$(BIN)/python -m pytest -m notebooks tests/notebooks $(ARGS)
 
 soak: $(READY) ## Load, faults and swaps on a server of MODEL, about 8 min (ASIF_SOAK_SECONDS, ASIF_SOAK_REQUESTS)
 	ASIF_SOAK_MODEL=$(MODEL) $(BIN)/python -m pytest -m soak tests/serve/test_soak.py $(ARGS)

@@ -46,17 +46,22 @@ class Corpus:
         Whole groups, in an order drawn once from their names, until the next would exceed `rows`: a smaller sample is
         part of a larger one. Rows come in the order of the corpus.
         """
-        if rows is None or rows >= len(self.train):
-            return self.train
-        groups = row_groups(self.train)
-        sizes = Counter(groups)
-        drawn: set[str] = set()
-        for group in sorted(sizes, key=lambda name: hashlib.sha256(name.encode()).digest()):
-            if drawn and sizes[group] > rows:
-                break
-            drawn.add(group)
-            rows -= sizes[group]
-        return [row for row, group in zip(self.train, groups, strict=True) if group in drawn]
+        return whole_groups(self.train, rows)
+
+
+def whole_groups(rows: Sequence[Row], most: int | None) -> list[Row]:
+    """About `most` of the rows, in whole groups; see `Corpus.sample`."""
+    if most is None or most >= len(rows):
+        return list(rows)
+    groups = row_groups(rows)
+    sizes = Counter(groups)
+    drawn: set[str] = set()
+    for group in sorted(sizes, key=lambda name: hashlib.sha256(name.encode()).digest()):
+        if drawn and sizes[group] > most:
+            break
+        drawn.add(group)
+        most -= sizes[group]
+    return [row for row, group in zip(rows, groups, strict=True) if group in drawn]
 
 
 def read_corpus(path: str | Path = DEFAULT, labels: LabelSet = CODEBOOK) -> Corpus:

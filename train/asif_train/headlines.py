@@ -17,6 +17,14 @@ FOUR_WAY_MACRO_F1, FOUR_WAY_ACCURACY = "four-way macro-F1", "four-way accuracy"
 # Set coverage has its goal in the calibration: more is not better.
 LOWER_IS_BETTER = ("ECE", "Brier", "AURC", "FPR at 95 % TPR", "set size")
 NEITHER_IS_BETTER = ("set coverage",)
+HIGHER_IS_BETTER = (
+    "macro-F1",
+    "accuracy",
+    "in-scope AUROC",
+    FOUR_WAY_MACRO_F1,
+    FOUR_WAY_ACCURACY,
+    "contrast consistency",
+)
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,11 @@ def shared_headlines(gold: np.ndarray, scored: Scored | Judged, groups: np.ndarr
 def headlines(judged: Judged, rows: Sequence[Row]) -> dict[str, Measure]:
     """Every headline of a model by name, in the order of a report.
 
-    Four-way figures count none as one more answer. Set coverage and set size are over the rows in scope.
+    Over the rows in scope, whether they are answered or withheld: macro-F1 (0..1), accuracy (0..1), ECE (0..1), Brier
+    (0..2), AURC (0..1), set coverage (the share of rows whose prediction set holds the true label, 0..1) and set size
+    (labels in the set, 1..L). Over all rows: in-scope AUROC and FPR at 95 % TPR (0..1), and the four-way figures (0..1),
+    which count none as one more answer. Contrast consistency is over contrast sets (0..1). Sources: the functions in
+    `metrics`; sets: Sadinle et al. (2019), Least Ambiguous Set-Valued Classifiers with Bounded Error Levels.
     """
     right = judged.right
     four_way = partial(metrics.weighted_macro_f1, judged.gold, judged.answers, len(judged.labels) + 1)
