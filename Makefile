@@ -64,7 +64,7 @@ serve: $(READY) ## Serve models/current on PORT; fine-tunes first if there is no
 	@$(BIN)/asif-train current >/dev/null 2>&1 || $(BIN)/asif-train fit
 	$(BIN)/asif-serve $(if $(PORT),--port $(PORT))
 
-notebooks: $(READY) ## Run the notebooks on MODEL and keep their figures (ASIF_NOTEBOOK_FAST=1: only try them out)
+notebooks: $(READY) ## Run the notebooks on MODEL and keep their figures (ARGS: one notebook, or --fast to try them out)
 	$(BIN)/asif-train notebooks --model $(MODEL) $(ARGS)
 
 test: $(READY) ## The tests

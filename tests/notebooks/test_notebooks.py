@@ -2,6 +2,8 @@
 
 import ast
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -93,3 +95,16 @@ def test_real_replies_are_judged_and_never_shown(
     written = (tmp_path / path.name).read_text(encoding="utf-8")
     assert "on 24 real replies" in written
     assert "canary" not in written
+
+
+@pytest.mark.notebooks
+def test_what_the_readme_shows_in_python_runs(
+    small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = (ROOT / "README.md").read_text(encoding="utf-8").split("```py\n")[1].split("```")[0]
+    monkeypatch.chdir(tmp_path)
+    code = code.replace("data/corpus", str(ROOT / "data" / "corpus")).replace("models/current", str(small_model))
+    done = subprocess.run([sys.executable, "-"], input=code, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "'value':" in done.stdout
+    assert (tmp_path / "confusion.pdf").is_file()

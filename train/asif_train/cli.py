@@ -281,8 +281,7 @@ def notebooks(
     paths: Annotated[list[Path] | None, typer.Argument(help="Notebooks; all of notebooks/ if none.")] = None,
     model: Annotated[Path, typer.Option(help="Model directory.")] = fitting.MODELS / model_dir.CURRENT,
     fast: Annotated[
-        bool,
-        typer.Option("--fast", envvar=workbench.FAST, help="Only try whether they run: few rows, outputs thrown away."),
+        bool, typer.Option("--fast", help="Only try whether they run: few rows, figures thrown away.")
     ] = False,
     out_: Annotated[Path | None, typer.Option("--out", help="Folder to write to, in place of where they are.")] = None,
 ) -> None:
@@ -295,8 +294,8 @@ def notebooks(
         ) from None
     chosen = paths or sorted(running.FOLDER.glob("*.ipynb"))
     environment = dict(os.environ) | {workbench.MODEL: str(model.resolve()), workbench.FAST: str(int(fast))}
-    if missing := [path for path in chosen if not path.is_file()] or not chosen:
-        raise AsifError(f"expected notebooks, found none at {missing[0] if chosen else running.FOLDER}.")
+    if missing := [path for path in chosen or [running.FOLDER] if not path.is_file()]:
+        raise AsifError(f"expected notebooks, found none at {missing[0]}.")
     if out_:
         out_.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as thrown_away:

@@ -3,6 +3,7 @@
 import json
 import logging
 import socket
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,22 +32,22 @@ def run(path: Path, out: Path, environment: Mapping[str, str]) -> None:
     machine or a folder of it.
     """
     notebook = nbformat.read(path, as_version=4)
-    resources = {"metadata": {"path": str(path.parent)}}
-    # Through a socket file: over TCP anyone on this machine could listen to what goes to the kernel and back.
-    kernel = AsyncKernelManager(kernel_name="python3", transport="ipc")
-    client = NotebookClient(
-        notebook,
-        kernel,
-        timeout=_SECONDS,
-        startup_timeout=_SECONDS,
-        resources=resources,
-        record_timing=False,
-        log=logging.getLogger(__name__),
-    )
-    try:
-        client.execute(env=dict(environment))
-    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-        raise AsifError(f"{path}: expected every cell to run, found one that does not:\n{error}") from None
+    with tempfile.TemporaryDirectory() as private:
+        # Through socket files: over TCP anyone on this machine could listen to what goes to the kernel and back.
+        kernel = AsyncKernelManager(kernel_name="python3", transport="ipc", ip=f"{private}/kernel")
+        client = NotebookClient(
+            notebook,
+            kernel,
+            timeout=_SECONDS,
+            startup_timeout=_SECONDS,
+            resources={"metadata": {"path": str(path.parent)}},
+            record_timing=False,
+            log=logging.getLogger(__name__),
+        )
+        try:
+            client.execute(env=dict(environment), cleanup_kc=True)
+        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+            raise AsifError(f"{path}: expected every cell to run, found one that does not:\n{error}") from None
     clean(notebook, path)
     write_atomically(out, nbformat.writes(notebook) + "\n")
 
