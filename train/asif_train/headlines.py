@@ -17,14 +17,11 @@ FOUR_WAY_MACRO_F1, FOUR_WAY_ACCURACY = "four-way macro-F1", "four-way accuracy"
 # Set coverage has its goal in the calibration: more is not better.
 LOWER_IS_BETTER = ("ECE", "Brier", "AURC", "FPR at 95 % TPR", "set size")
 NEITHER_IS_BETTER = ("set coverage",)
-HIGHER_IS_BETTER = (
-    "macro-F1",
-    "accuracy",
-    "in-scope AUROC",
-    FOUR_WAY_MACRO_F1,
-    FOUR_WAY_ACCURACY,
-    "contrast consistency",
-)
+
+
+def higher_is_better(name: str) -> bool:
+    """Whether more of this headline is better."""
+    return name not in (*LOWER_IS_BETTER, *NEITHER_IS_BETTER)
 
 
 @dataclass(frozen=True)

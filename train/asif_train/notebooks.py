@@ -18,6 +18,9 @@ from asif_data.files import write_atomically
 
 FOLDER = Path("notebooks")
 _SECONDS = 3600  # that one cell, or the start of a kernel, may take: a busy machine is no error
+_LOG = logging.getLogger(__name__)
+_LOG.setLevel(logging.WARNING)
+_NO_WIDGETS = {"PYTHONWARNINGS": "ignore:IProgress not found"}  # what runs here shows no bars
 _SHORTEST = 4  # a host name that is shorter may stand in any text
 _METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -42,10 +45,10 @@ def run(path: Path, out: Path, environment: Mapping[str, str]) -> None:
             startup_timeout=_SECONDS,
             resources={"metadata": {"path": str(path.parent)}},
             record_timing=False,
-            log=logging.getLogger(__name__),
+            log=_LOG,
         )
         try:
-            client.execute(env=dict(environment), cleanup_kc=True)
+            client.execute(env=dict(environment) | _NO_WIDGETS, cleanup_kc=True)
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             raise AsifError(f"{path}: expected every cell to run, found one that does not:\n{error}") from None
     clean(notebook, path)
