@@ -1,9 +1,12 @@
 """Running notebooks: what is kept, and what stops them."""
 
+import base64
+import io
 from pathlib import Path
 
 import nbformat
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from asif_data.errors import AsifError
@@ -52,6 +55,20 @@ def test_times_and_versions_are_taken_out() -> None:
     assert notebook.metadata.language_info == {"name": "python"}
     assert notebook.cells[0].metadata == {}
     assert notebook.cells[0].outputs[0].text == "found\n"
+
+
+def test_figures_take_less_room_and_look_the_same() -> None:
+    drawn = Image.linear_gradient("L").convert("RGBA")
+    file = io.BytesIO()
+    drawn.save(file, "PNG")
+    png = base64.b64encode(file.getvalue()).decode()
+    notebook = executed(output_type="display_data", data={"image/png": png, "text/plain": "<Figure>"})
+    clean(notebook, Path("a.ipynb"))
+    kept = notebook.cells[0].outputs[0].data["image/png"]
+    assert len(kept) < len(png)
+    with Image.open(io.BytesIO(base64.b64decode(kept))) as image:
+        assert (image.format, image.size) == ("PNG", drawn.size)
+        assert image.convert("RGBA").getpixel((10, 200)) == pytest.approx(drawn.getpixel((10, 200)), abs=4)
 
 
 def test_warnings_stop_it() -> None:

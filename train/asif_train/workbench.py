@@ -71,7 +71,7 @@ def begin() -> Workbench:
         }
     )
     pd.set_option("display.max_colwidth", None)  # a reply is shown whole
-    pd.set_option("display.precision", 3)
+    pd.set_option("display.float_format", "{:.3f}".format)
     real = os.environ.get(REAL)
     return Workbench(
         model=Path(os.environ.get(MODEL) or MODELS / CURRENT),
