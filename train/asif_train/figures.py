@@ -166,5 +166,5 @@ def data_map(confidence: np.ndarray, variability: np.ndarray, labels: Sequence[s
         xlim=(0, None),
         ylim=(0, 1.02),
     )
-    axes.legend(frameon=False, loc="center left", markerscale=1.6)
+    axes.legend(frameon=False, loc="lower right", markerscale=1.6)
     return figure
