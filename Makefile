@@ -14,10 +14,10 @@ SWEEP ?= sweep
 ARGS ?=
 
 .PHONY: help setup train resume sweep evaluate verify robustness bench bench-train bench-serve compare promote rollback check \
-  serve test million soak lint format openapi sbom audit clean
+  serve notebooks test test-notebooks million soak lint format openapi sbom audit clean
 
 help: ## Say what the targets do
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 setup: $(READY) ## Make the environment in .venv
 
@@ -69,11 +69,17 @@ serve: $(READY) ## Serve models/current on PORT; fine-tunes first if there is no
 	@$(BIN)/asif-train current >/dev/null 2>&1 || $(BIN)/asif-train fit
 	$(BIN)/asif-serve $(if $(PORT),--port $(PORT))
 
+notebooks: $(READY) ## Run the notebooks on MODEL and keep their figures (ARGS: one notebook, or --fast to try them out)
+	$(BIN)/asif-train notebooks --model $(MODEL) $(ARGS)
+
 test: $(READY) ## The tests
 	$(BIN)/python -m pytest $(ARGS)
 
 million: $(READY) ## A million rows through import, check and tokenizing, and how much memory each takes
 	$(BIN)/python -m pytest -m million -s tests/test_memory.py $(ARGS)
+
+test-notebooks: $(READY) ## Run the notebooks on a small model: does every cell run?
+	$(BIN)/python -m pytest -m notebooks tests/notebooks $(ARGS)
 
 soak: $(READY) ## Load, faults and swaps on a server of MODEL, about 8 min (ASIF_SOAK_SECONDS, ASIF_SOAK_REQUESTS)
 	ASIF_SOAK_MODEL=$(MODEL) $(BIN)/python -m pytest -m soak tests/serve/test_soak.py $(ARGS)

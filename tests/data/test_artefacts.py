@@ -2,7 +2,14 @@
 
 import pytest
 
-from asif_data.artefacts import can_hold_out, client_only_macro_f1, cramers_v, lexical_contrast, overlap
+from asif_data.artefacts import (
+    can_hold_out,
+    client_only_macro_f1,
+    cramers_v,
+    length_macro_f1,
+    lexical_contrast,
+    overlap,
+)
 from asif_data.rows import Row
 
 
@@ -38,6 +45,18 @@ def rows(telling: bool) -> list[Row]:
         for label, word in words.items()
         for i in range(10)
     ]
+
+
+def test_length_gives_a_label_away_where_labels_differ_in_it() -> None:
+    words = {"empathy": 4, "sympathy": 8, "over-identification": 16, "none": 40}
+    told = [
+        Row(text="word " * count, label=label, group=f"{label} {i}")
+        for label, count in words.items()
+        for i in range(10)
+    ]
+    assert length_macro_f1(told) == 1.0
+    alike = [row.model_copy(update={"text": "word " * 5}) for row in told]
+    assert length_macro_f1(alike) < 0.4
 
 
 def test_a_client_turn_that_gives_the_label_away_is_found_out() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from asif_data.labels import LABELS
 from asif_data.rows import Row
-from asif_train.headlines import headlines
+from asif_train.headlines import headlines, higher_is_better
 from asif_train.judged import Judged
 
 # Two rows of each label and none; the first of each is right, and the second answered as the next mark.
@@ -80,3 +80,8 @@ def test_a_difference_is_resampled_in_pairs() -> None:
     assert paired.value == pytest.approx(1 / 200)
     assert paired.low >= 0
     assert paired.high - paired.low < (alone.high - alone.low) / 3
+
+
+def test_every_headline_is_better_higher_but_errors_and_sets() -> None:
+    lower = {name for name in headlines(JUDGED, rows([None] * 8)) if not higher_is_better(name)}
+    assert lower == {"ECE", "Brier", "AURC", "FPR at 95 % TPR", "set coverage", "set size"}

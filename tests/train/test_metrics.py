@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import brier_score_loss, confusion_matrix, f1_score, roc_auc_score
+from sklearn.metrics import brier_score_loss, confusion_matrix, f1_score, roc_auc_score, roc_curve
 
 from asif_train import metrics
 from asif_train.metrics import each
@@ -55,6 +55,33 @@ def test_risk_coverage_keeps_the_confident_first() -> None:
     coverage, risk = metrics.risk_coverage(np.array([0, 1, 1, 1]), scores)
     assert coverage.tolist() == [0.25, 0.5, 0.75, 1.0]
     assert risk.tolist() == pytest.approx([0, 0, 1 / 3, 1 / 4])
+
+
+def test_aurc_is_the_area_under_the_trapezoids_by_hand() -> None:
+    scores = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.45, 0.55]])
+    # Risk 0, 0, 1/3, 1/4 at coverage 1/4 to 1, see above.
+    assert metrics.aurc(np.array([0, 1, 1, 1]), scores) == pytest.approx((0 + 1 / 6 + 7 / 24) / 4)
+    assert np.isnan(metrics.aurc(np.array([0]), scores[:1]))
+
+
+def test_calibration_error_is_that_of_a_plain_loop_over_the_bins() -> None:
+    rng = np.random.default_rng(4)
+    scores, gold = rng.dirichlet(np.ones(3), 300), rng.integers(0, 3, 300)
+    confidence, right = scores.max(1), scores.argmax(1) == gold
+    expected = 0.0
+    for low in np.arange(metrics.ECE_BINS) / metrics.ECE_BINS:
+        here = (confidence >= low) & (confidence < low + 1 / metrics.ECE_BINS)
+        if here.any():
+            expected += here.mean() * abs(right[here].mean() - confidence[here].mean())
+    assert metrics.expected_calibration_error(gold, scores) == pytest.approx(expected)
+
+
+def test_fpr_at_95_tpr_is_read_off_the_roc_curve_of_scikit_learn() -> None:
+    rng = np.random.default_rng(6)
+    inside = rng.random(401) < 0.5
+    in_scope = rng.normal(inside.astype(float), 1.0)
+    false, true, _ = roc_curve(inside, in_scope, drop_intermediate=False)
+    assert metrics.fpr_at_95_tpr(inside, in_scope) == pytest.approx(false[true >= 0.95][0], abs=0.01)
 
 
 def test_intervals_resample_groups_not_rows() -> None:

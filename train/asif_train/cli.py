@@ -1,7 +1,9 @@
 """`asif-train`: fit, judge, test and promote models; learning curves; speed of fine-tuning."""
 
 import json
+import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import asdict
@@ -18,11 +20,12 @@ from asif_data.labels import LabelSet, read_labels
 from asif_data.rows import Row, read_rows, row_files
 from asif_serve.predictor import load_predictor
 from asif_train import bench as benching
-from asif_train import cli_labelling, cli_promotion
+from asif_train import cli_labelling, cli_promotion, workbench
 from asif_train import curve as curves
 from asif_train import fit as fitting
 from asif_train.cli_options import AsJson, Data, Labels, Models, On, Split, err, labels_of, out, quiet, wide
 from asif_train.corpus import DEFAULT, read_corpus
+from asif_train.dynamics import dynamics as watch
 from asif_train.evaluate import evaluate as judge
 from asif_train.faithfulness import faithfulness as delete_words
 from asif_train.recipe import read_recipe
@@ -208,6 +211,22 @@ def curve(
 
 
 @app.command()
+def dynamics(
+    out_: Annotated[Path, typer.Option("--out", help="Folder for rows.csv and run.json.")],
+    data: Data = DEFAULT,
+    recipe: Annotated[str | None, typer.Option(help="Recipe: `default`, `small`, or a YAML file.")] = None,
+    rows: Annotated[int, typer.Option(help="About so many training rows, in place of the recipe's.")] = 1000,
+    epochs: Annotated[int, typer.Option(help="In place of the recipe's.")] = 5,
+    labels: Labels = None,
+) -> None:
+    """Fine-tune and keep what every epoch makes of every training row: which are learnt at once, late or never?"""
+    quiet()
+    found = watch(data, read_recipe(recipe, rows=rows, epochs=epochs), out_, read_labels(labels))
+    never = int((found.probability[:, -1] < 0.5).sum())
+    out.print(f"Written to {out_}: {len(found.ids)} rows; the last epoch gives {never} of them less than 0.5.")
+
+
+@app.command()
 def bench(
     data: Data = DEFAULT,
     recipe: Annotated[str | None, typer.Option(help="Recipe: `default`, `small`, or a YAML file.")] = None,
@@ -255,6 +274,35 @@ def sweep(
     else:
         wide(120).print(sweeping.table(tried))
         out.print(f"Written to {out_}: {sweeping.STUDY}, {sweeping.BEST}.")
+
+
+@app.command()
+def notebooks(
+    paths: Annotated[list[Path] | None, typer.Argument(help="Notebooks; all of notebooks/ if none.")] = None,
+    model: Annotated[Path, typer.Option(help="Model directory.")] = fitting.MODELS / model_dir.CURRENT,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Only try whether they run: few rows, figures thrown away.")
+    ] = False,
+    out_: Annotated[Path | None, typer.Option("--out", help="Folder to write to, in place of where they are.")] = None,
+) -> None:
+    """Run notebooks from top to bottom and keep their outputs; exit status 1 if a cell fails. Takes minutes."""
+    try:
+        from asif_train import notebooks as running
+    except ImportError:
+        raise AsifError(
+            "expected nbclient to run notebooks with, found it missing; pip install 'asif[notebooks]'."
+        ) from None
+    chosen = paths or sorted(running.FOLDER.glob("*.ipynb"))
+    environment = dict(os.environ) | {workbench.MODEL: str(model.resolve()), workbench.FAST: str(int(fast))}
+    if missing := [path for path in chosen or [running.FOLDER] if not path.is_file()]:
+        raise AsifError(f"expected notebooks, found none at {missing[0]}.")
+    if out_:
+        out_.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as thrown_away:
+        folder = out_ or (Path(thrown_away) if fast else None)
+        for path in chosen:
+            out.print(f"Running {path.name}.")
+            running.run(path, folder / path.name if folder else path, environment)
 
 
 def _named_rows(given: Sequence[str] | None, labels: LabelSet) -> dict[str, list[Row]]:

@@ -131,19 +131,25 @@ def _digest(rows: Sequence[Row]) -> str:
     return hashlib.sha256(json.dumps([(row.text, row.context, row.label) for row in rows]).encode()).hexdigest()
 
 
+def read_points(file: str | Path) -> list[Point]:
+    """All points that stand in a points.jsonl. Raises AsifError that names the line which is none."""
+    return [point for point, _ in _points(Path(file))]
+
+
 def _known(file: Path, key: dict[str, Any]) -> Point | None:
-    if not file.is_file():
-        return None
+    found = _points(file) if file.is_file() else ()
+    return next((point for point, record in found if all(record.get(k) == v for k, v in key.items())), None)
+
+
+def _points(file: Path) -> Iterator[tuple[Point, dict[str, Any]]]:
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
         try:
             record = json.loads(line)
-            if all(record.get(name) == value for name, value in key.items()):
-                return Point(record["rows"], record["seed"], record["scores"])
-        except (ValueError, AttributeError, KeyError):
+            yield Point(record["rows"], record["seed"], record["scores"]), record
+        except (ValueError, TypeError, KeyError):
             raise AsifError(
                 f"{file}:{number}: expected a point as JSON, found something else; delete the line."
             ) from None
-    return None
 
 
 def _keep(file: Path, record: dict[str, Any]) -> None:

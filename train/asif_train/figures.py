@@ -12,7 +12,7 @@ from asif_train import metrics
 from asif_train.slices import BORDER, LENGTH, REGISTER
 
 BLUE, ORANGE, _GREY = "#0072B2", "#D55E00", "#666666"  # Okabe & Ito (2008)
-_COLORS = (BLUE, ORANGE, "#009E73", "#CC79A7", _GREY)
+COLORS = (BLUE, ORANGE, "#009E73", "#CC79A7", _GREY)
 
 
 def confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
@@ -86,7 +86,7 @@ def slices(found: Mapping[str, Mapping[str, Mapping[str, Any]]], overall: Mappin
     panels = figure.subplots(1, 2, sharey=True)
     for axes, metric in zip(panels, ("macro-F1", "in-scope AUROC"), strict=True):
         axes.axvline(overall[metric]["value"], ls=":", color=_GREY)
-        for column, color, marker in zip(columns, _COLORS, "osD", strict=False):
+        for column, color, marker in zip(columns, COLORS, "osD", strict=False):
             here = [i for i, line in enumerate(lines) if line[0] == column]
             value, low, high = (np.array([lines[i][2][metric][key] for i in here]) for key in ("value", "low", "high"))
             axes.hlines(places[here], low, high, color=color)
@@ -108,7 +108,7 @@ def learning_curve(rows: Sequence[int], series: Mapping[tuple[str, str], Sequenc
     names = list(dict.fromkeys(judged for judged, _ in series))
     figure = Figure(figsize=(4.4 * len(panels), 3.8), layout="constrained")
     for axes, metric in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        for name, color, marker in zip(names, cycle(_COLORS), cycle("osD^v"), strict=False):
+        for name, color, marker in zip(names, cycle(COLORS), cycle("osD^v"), strict=False):
             scores = series[name, metric]
             axes.plot(rows, [np.mean(values) for values in scores], color=color, label=name)
             for count, values in zip(rows, scores, strict=True):
@@ -119,4 +119,52 @@ def learning_curve(rows: Sequence[int], series: Mapping[tuple[str, str], Sequenc
         axes.set(xlabel="training rows", ylabel=metric)
         axes.grid(alpha=0.25)
     figure.axes[0].legend(frameon=False)
+    return figure
+
+
+def intervals(
+    series: Mapping[str, Mapping[str, Mapping[str, Any]]], xlabel: str, *, reference: float | None = None
+) -> Figure:
+    """Values with their intervals, a line each: name of the series → name of the line → value, low and high.
+
+    A value without an interval (nan) is a dot alone. Lines come in the order of their first series; `reference` is dotted.
+    """
+    names = list(dict.fromkeys(name for found in series.values() for name in found))
+    figure = Figure(figsize=(7.2, 0.9 + 0.3 * len(names)), layout="constrained")
+    axes = figure.subplots()
+    if reference is not None:
+        axes.axvline(reference, ls=":", color=_GREY)
+    for i, (label, found) in enumerate(series.items()):
+        color, marker = COLORS[i % len(COLORS)], "osD^v"[i % 5]
+        places = np.array([names.index(name) for name in found]) + 0.22 * (i - (len(series) - 1) / 2)
+        value, low, high = (
+            np.array([found[name][key] for name in found], dtype=float) for key in ("value", "low", "high")
+        )
+        axes.hlines(places, low, high, color=color)
+        axes.plot(value, places, marker, color=color, ms=5, label=label)
+    axes.set_yticks(range(len(names)), names)
+    axes.set(xlabel=xlabel, ylim=(len(names) - 0.4, -0.6))
+    axes.grid(axis="x", alpha=0.25)
+    if len(series) > 1:
+        figure.legend(loc="outside upper center", ncols=len(series), frameon=False)
+    return figure
+
+
+def data_map(confidence: np.ndarray, variability: np.ndarray, labels: Sequence[str]) -> Figure:
+    """Training rows by what a fine-tuning made of them: mean (up) and deviation (across) of their label's probability, (rows,).
+
+    Up left is learnt at once, down left never, right in between: Swayamdipta et al. (2020), Dataset Cartography.
+    """
+    figure = Figure(figsize=(6.4, 5), layout="constrained")
+    axes = figure.subplots()
+    for label, color, marker in zip(dict.fromkeys(labels), cycle(COLORS), cycle("osD^v"), strict=False):
+        here = np.array([name == label for name in labels])
+        axes.plot(variability[here], confidence[here], marker, color=color, ms=4, alpha=0.5, label=label, mew=0)
+    axes.set(
+        xlabel="deviation of the label's probability over the epochs",
+        ylabel="mean of it",
+        xlim=(0, None),
+        ylim=(0, 1.02),
+    )
+    axes.legend(frameon=False, loc="lower right", markerscale=1.6)
     return figure

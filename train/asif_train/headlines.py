@@ -19,6 +19,11 @@ LOWER_IS_BETTER = ("ECE", "Brier", "AURC", "FPR at 95 % TPR", "set size")
 NEITHER_IS_BETTER = ("set coverage",)
 
 
+def higher_is_better(name: str) -> bool:
+    """Whether more of this headline is better."""
+    return name not in (*LOWER_IS_BETTER, *NEITHER_IS_BETTER)
+
+
 @dataclass(frozen=True)
 class Measure:
     """A weighted metric, and the group of each row (or set of rows) that it weighs: (rows,)."""
@@ -49,7 +54,11 @@ def shared_headlines(gold: np.ndarray, scored: Scored | Judged, groups: np.ndarr
 def headlines(judged: Judged, rows: Sequence[Row]) -> dict[str, Measure]:
     """Every headline of a model by name, in the order of a report.
 
-    Figures incl. none count it as one more answer. Set coverage and set size are over the rows in scope.
+    Over the rows in scope, whether they are answered or withheld: macro-F1 (0..1), accuracy (0..1), ECE (0..1), Brier
+    (0..2), AURC (0..1), set coverage (the share of rows whose prediction set holds the true label, 0..1) and set size
+    (labels in the set, 1..L). Over all rows: in-scope AUROC and FPR at 95 % TPR (0..1), and the figures incl. none (0..1),
+    which count it as one more answer. Contrast consistency is over contrast sets (0..1). Sources: the functions in
+    `metrics`; sets: Sadinle et al. (2019), Least Ambiguous Set-Valued Classifiers with Bounded Error Levels.
     """
     right = judged.right
     incl_none = partial(metrics.weighted_macro_f1, judged.gold, judged.answers, len(judged.labels) + 1)

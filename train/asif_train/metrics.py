@@ -109,7 +109,11 @@ def interval(values: np.ndarray) -> tuple[float, float]:
 
 
 def macro_f1(gold: np.ndarray, found: np.ndarray, labels: int) -> float:
-    """Mean F1 over `labels` classes; a class that nobody names counts as 0."""
+    """Mean F1 over `labels` classes, 0..1, from classes `gold` and `found` (rows,); a class that nobody names counts as 0.
+
+    scikit-learn's: the mean of the classes' F1, not the F1 of mean precision and recall (Opitz & Burst 2019, Macro F1
+    and Macro F1).
+    """
     return float(f1_score(gold, found, labels=range(labels), average="macro", zero_division=0))  # pyright: ignore[reportArgumentType]
 
 
@@ -149,6 +153,7 @@ def weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def expected_calibration_error(gold: np.ndarray, scores: np.ndarray, bins: int = ECE_BINS) -> float:
     """Mean gap between confidence and accuracy over equal-width bins of confidence, weighted by rows, 0..1.
 
+    `gold` is 0..L-1, (rows,), and `scores` (rows, L); confidence is the highest score.
     Source: Guo et al. (2017), equation 3.
     """
     return float(_ece((scores.argmax(1) == gold)[None], scores.max(1), bins)[0])
@@ -260,8 +265,9 @@ def fpr_at_95_tpr(inside: np.ndarray, in_scope: np.ndarray) -> float:
 
 
 def risk_coverage(gold: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Coverage (0..1, rising) and the error rate among the rows kept, the most confident first.
+    """Coverage (0..1, rising) and the error rate among the rows kept (0..1), the most confident first: both (rows,).
 
+    `gold` is 0..L-1, (rows,), and `scores` (rows, L); confidence is the highest score.
     Source: Geifman & El-Yaniv (2017), Selective Classification for Deep Neural Networks.
     """
     wrong = (scores.argmax(1) != gold)[np.argsort(-scores.max(1), kind="stable")]
@@ -270,7 +276,11 @@ def risk_coverage(gold: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def aurc(gold: np.ndarray, scores: np.ndarray) -> float:
-    """Area under the risk-coverage curve, 0..1, lower is better."""
+    """Area under the risk-coverage curve, 0..1, lower is better; nan for fewer than two rows. Inputs as in `risk_coverage`.
+
+    By trapezoids from the first answer on. Source: Geifman, Uziel & El-Yaniv (2019), Bias-Reduced Uncertainty Estimation
+    for Deep Neural Classifiers.
+    """
     coverage, risk = risk_coverage(gold, scores)
     return float(auc(coverage, risk)) if len(gold) > 1 else float("nan")
 

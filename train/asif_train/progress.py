@@ -11,5 +11,5 @@ _BARS = Console(stderr=True)  # standard output is for what was found
 
 
 def progress(items: Sequence[_Item], doing: str) -> Iterable[_Item]:
-    """The items one by one, with a bar on standard error that says what is being done."""
-    return track(items, doing, console=_BARS)
+    """The items one by one, with a bar on standard error that says what is being done; in a notebook there is none."""
+    return track(items, doing, console=_BARS, disable=_BARS.is_jupyter)
