@@ -6,7 +6,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from PIL import Image
+from matplotlib.figure import Figure
+from PIL import Image, ImageChops
 from typer.testing import CliRunner
 
 from asif_data.errors import AsifError
@@ -58,9 +59,11 @@ def test_times_and_versions_are_taken_out() -> None:
 
 
 def test_figures_take_less_room_and_look_the_same() -> None:
-    drawn = Image.linear_gradient("L").convert("RGBA")
+    figure = Figure(figsize=(3, 2))
+    figure.subplots().plot([0, 1, 0, 2], lw=8)
     file = io.BytesIO()
-    drawn.save(file, "PNG")
+    figure.savefig(file, format="png")
+    drawn = Image.open(file)
     png = base64.b64encode(file.getvalue()).decode()
     notebook = executed(output_type="display_data", data={"image/png": png, "text/plain": "<Figure>"})
     clean(notebook, Path("a.ipynb"))
@@ -68,7 +71,8 @@ def test_figures_take_less_room_and_look_the_same() -> None:
     assert len(kept) < len(png)
     with Image.open(io.BytesIO(base64.b64decode(kept))) as image:
         assert (image.format, image.size) == ("PNG", drawn.size)
-        assert image.convert("RGBA").getpixel((10, 200)) == pytest.approx(drawn.getpixel((10, 200)), abs=4)
+        change = ImageChops.difference(image.convert("RGB"), drawn.convert("RGB"))
+        assert all(most <= 16 for _, most in change.getextrema())
 
 
 def test_warnings_stop_it() -> None:
