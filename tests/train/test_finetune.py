@@ -2,7 +2,6 @@
 
 import tracemalloc
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,27 +11,12 @@ from asif_data.errors import AsifError
 from asif_data.rows import Row
 from asif_train.base_model import BaseModel, locate
 from asif_train.dataset import Collator, PairDataset, drops_context
-from asif_train.finetune import keep_of_base, load_network, pinned_loss, save_tokenizer, torch_logits
+from asif_train.finetune import keep_of_base, load_network, save_tokenizer, torch_logits
 
 
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> InputEncoder:
     return save_tokenizer(locate(), tmp_path_factory.mktemp("tokenizer"), 64)
-
-
-def test_the_loss_equals_cross_entropy_of_four_outputs_with_one_at_zero() -> None:
-    logits = torch.tensor([[1.0, 2.0, 3.0], [0.5, -1.0, 0.0]])
-    found = pinned_loss(SimpleNamespace(logits=logits), torch.tensor([2, 3]))
-    first = torch.log(torch.exp(torch.tensor([1.0, 2.0, 3.0, 0.0])).sum()) - 3.0
-    second = torch.log(torch.exp(torch.tensor([0.5, -1.0, 0.0, 0.0])).sum()) - 0.0
-    assert found.item() == pytest.approx((first + second).item() / 2)
-
-
-def test_a_none_row_pulls_every_logit_down() -> None:
-    logits = torch.zeros(1, 3, requires_grad=True)
-    pinned_loss(SimpleNamespace(logits=logits), torch.tensor([3])).backward()
-    assert logits.grad is not None
-    assert (logits.grad > 0).all()
 
 
 def test_context_dropout_is_a_function_of_seed_epoch_and_row() -> None:

@@ -12,7 +12,8 @@ from asif_train import finetune
 from asif_train.base_model import locate
 from asif_train.corpus import read_corpus
 from asif_train.dataset import Collator
-from asif_train.finetune import input_names, load_network, pinned_loss, save_tokenizer, train
+from asif_train.finetune import input_names, load_network, save_tokenizer, train
+from asif_train.objective import pinned_loss
 from asif_train.packing import PackedCollator, can_pack, packed
 from asif_train.recipe import read_recipe
 

@@ -21,8 +21,9 @@ from asif_data.errors import AsifError
 from asif_train.base_model import locate
 from asif_train.corpus import Corpus, read_corpus
 from asif_train.dataset import Collator, EpochCallback, PairDataset, targets
-from asif_train.finetune import input_names, load_network, pinned_loss, save_tokenizer, torch_logits, train
+from asif_train.finetune import input_names, load_network, save_tokenizer, torch_logits, train
 from asif_train.metrics import macro_f1_incl_none
+from asif_train.objective import pinned_loss
 from asif_train.recipe import Recipe
 
 OURS, DEFAULTS = "asif", "Trainer, defaults"

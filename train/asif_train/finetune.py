@@ -1,4 +1,4 @@
-"""Fine-tuning: the Trainer, the loss, and the network with its fresh head."""
+"""Fine-tuning: the Trainer, and the network with its fresh head."""
 
 import inspect
 import json
@@ -12,7 +12,6 @@ import numpy as np
 import torch
 import transformers
 from safetensors.torch import load_model
-from torch.nn import functional
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -31,6 +30,7 @@ from asif_train.base_model import BaseModel
 from asif_train.corpus import Corpus
 from asif_train.dataset import Collator, EpochCallback, PairDataset
 from asif_train.metrics import macro_f1_incl_none
+from asif_train.objective import objective
 from asif_train.packing import PackedCollator, can_pack, packed
 from asif_train.recipe import Recipe
 
@@ -38,22 +38,6 @@ _BEST = "macro_f1"
 SCORE = f"eval_{_BEST}"  # of an epoch on the validation split, over the labels and none
 _STATE = "trainer_state.json"
 _BATCH = 32
-
-
-def pinned_loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
-    """Cross-entropy over the labels and "none", whose logit is pinned at zero.
-
-    A softmax ignores a shift of all its logits, so a head of three outputs beside a constant zero can say
-    everything that a head of four can: softmax(logits) says which label, logsumexp(logits) whether any.
-    This is classification with energy as the score of being in scope (Liu et al. 2020, Energy-based
-    Out-of-distribution Detection), fitted as one likelihood. Takes logits (rows, labels) and targets (rows,);
-    returns the mean over the rows of the step.
-    """
-    logits = outputs.logits.float()
-    pinned = torch.cat([logits, logits.new_zeros(len(logits), 1)], dim=1)
-    if num_items_in_batch is None:
-        return functional.cross_entropy(pinned, labels)
-    return functional.cross_entropy(pinned, labels, reduction="sum") / num_items_in_batch
 
 
 def load_network(base: BaseModel, labels: Sequence[str], seed: int) -> PreTrainedModel:
@@ -141,21 +125,21 @@ def _run(
     rows = corpus.sample(recipe.rows)
     train_set = PairDataset(rows, corpus.labels, encoder, context_dropout=recipe.context_dropout, seed=recipe.seed)
     packs = can_pack(network)
-    trainer = Trainer(
-        model=network,
-        args=_arguments(recipe, checkpoints, report_to),
-        train_dataset=train_set,
-        eval_dataset=PairDataset(corpus.validation, corpus.labels, encoder),
-        data_collator=PackedCollator(network)
-        if packs
-        else Collator(network.config.pad_token_id or 0, input_names(network)),
-        compute_loss_func=pinned_loss,
-        compute_metrics=lambda found: {
-            _BEST: macro_f1_incl_none(np.asarray(found.predictions), np.asarray(found.label_ids))
-        },
-        callbacks=[EpochCallback(train_set), EarlyStoppingCallback(recipe.patience), *callbacks],
-    )
-    with packed(network) if packs else nullcontext():
+    with packed(network) if packs else nullcontext(), objective(network, recipe.contrast) as loss:
+        trainer = Trainer(
+            model=network,
+            args=_arguments(recipe, checkpoints, report_to),
+            train_dataset=train_set,
+            eval_dataset=PairDataset(corpus.validation, corpus.labels, encoder),
+            data_collator=PackedCollator(network)
+            if packs
+            else Collator(network.config.pad_token_id or 0, input_names(network)),
+            compute_loss_func=loss,
+            compute_metrics=lambda found: {
+                _BEST: macro_f1_incl_none(np.asarray(found.predictions), np.asarray(found.label_ids))
+            },
+            callbacks=[EpochCallback(train_set), EarlyStoppingCallback(recipe.patience), *callbacks],
+        )
         trainer.train(resume_from_checkpoint=str(newest) if newest else None)
     # In bfloat16 the Trainer wraps `forward`; what is judged and exported is the plain float32 network.
     trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)

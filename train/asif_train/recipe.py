@@ -18,6 +18,7 @@ class Recipe(BaseModel):
     """Choices of one fine-tuning. Fractions are 0..1; `batch_size` counts rows over all processes.
 
     `context_dropout` is the share of training rows whose context is left out, drawn anew each epoch.
+    `contrast` is the weight of the contrastive loss beside the likelihood; see `objective.py`.
     `patience` counts epochs without a better validation score before training stops. `base_share` of the base encoder's
     weights is mixed into the fine-tuned ones at the end. `rows` limits the training
     rows to about so many, in whole groups; null takes all.
@@ -32,6 +33,7 @@ class Recipe(BaseModel):
     warmup: float = Field(0.1, ge=0, lt=1)
     weight_decay: float = Field(0.01, ge=0, lt=1)
     context_dropout: float = Field(0.3, ge=0, le=1)
+    contrast: float = Field(0.2, ge=0, le=10)
     max_tokens: int = Field(MAX_TOKENS, ge=8)
     patience: int = Field(3, ge=1)
     base_share: float = Field(0.1, ge=0, lt=1)

@@ -40,6 +40,7 @@ SPACE: dict[str, BaseDistribution] = {
     "epochs": IntDistribution(2, 5),
     "batch_size": CategoricalDistribution([16, 32, 64]),
     "context_dropout": FloatDistribution(0.0, 0.6),
+    "contrast": FloatDistribution(0.0, 0.6),
     "weight_decay": FloatDistribution(1e-3, 1e-1, log=True),
 }
 SHOWN = "macro-F1 incl. none"
