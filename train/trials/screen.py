@@ -222,7 +222,7 @@ def main():
 
 def judge(net, encoder, corpus):
     net.eval()
-    sets = {"val": corpus.validation}
+    sets = {"val": corpus.validation[::3]}
     if P["real"]:
         sets["real"] = [Row(**{k: v for k, v in json.loads(x).items() if k in ("text", "context", "label")}) for x in open(P["real"])]
     return {
