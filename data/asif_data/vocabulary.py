@@ -1,6 +1,7 @@
 """Vocabulary: which words one label uses more than the others."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from sklearn.feature_extraction.text import CountVectorizer
@@ -19,7 +20,7 @@ def distinctive_words(
     Words are counted once for each time that they occur, in lower case.
     """
     vectorizer = CountVectorizer(token_pattern=_WORD)
-    counts = vectorizer.fit_transform(texts)
+    counts: Any = vectorizer.fit_transform(texts)  # a sparse matrix; the types of scikit-learn say more than it gives
     words = vectorizer.get_feature_names_out()
     total = np.asarray(counts.sum(0), dtype=float).ravel()
     prior = prior_words * total / total.sum()

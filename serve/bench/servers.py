@@ -123,4 +123,4 @@ SERVERS = (ASIF, ASIF_TWO, NAIVE, PLAIN, INFINITY, LITSERVE)
 def variables(server: Server, model: Path) -> dict[str, str]:
     """The environment variables that a server is started with: a developer's own settings change no figure."""
     kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(("ASIF_", "OTEL_"))}
-    return kept | _QUIET | {"ASIF_MODEL": str(model)} | server.variables
+    return kept | _QUIET | {"ASIF_MODEL": str(model)} | dict(server.variables)

@@ -114,8 +114,9 @@ class _Watch(TrainerCallback):
         self._data = PairDataset(rows, labels, encoder)
         self.epochs: list[np.ndarray] = []
 
-    def on_epoch_end(self, args: Any, state: Any, control: Any, model: PreTrainedModel, **kwargs: Any) -> None:
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Called by the Trainer after the last update of an epoch, before it judges."""
+        model: PreTrainedModel = kwargs["model"]
         collate = (
             PackedCollator(model) if can_pack(model) else Collator(model.config.pad_token_id or 0, input_names(model))
         )

@@ -60,7 +60,8 @@ def _is_product(node: NodeProto, graph: Graph) -> bool:
     return (
         node.op_type == "MatMul"
         and node.input[0] in graph.producer
-        and np.ndim(graph.constants.get(node.input[1])) == 2
+        and node.input[1] in graph.constants
+        and graph.constants[node.input[1]].ndim == 2
     )
 
 
@@ -82,7 +83,7 @@ def _observe(
             largest[name] = np.maximum(largest[name], np.abs(values).max(axis=0))
             total[name] += values.sum(axis=0)
             tokens[name] += len(values)
-    return {name: _Channels(np.asarray(largest[name]), total[name] / tokens[name]) for name in names}
+    return {name: _Channels(np.asarray(largest[name]), np.asarray(total[name] / tokens[name])) for name in names}
 
 
 def _replacement(
