@@ -178,7 +178,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     [
         "checkpoints/checkpoint-3/trainer_state.json",
         "checkpoints/checkpoint-9/trainer_state.json",
-        "model/onnx/raw.onnx",
+        "model/onnx/scratch.onnx",
     ],
     ids=["training", "last epoch", "export"],
 )
