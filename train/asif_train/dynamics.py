@@ -26,9 +26,8 @@ from asif_data.labels import CODEBOOK, LabelSet
 from asif_data.rows import Row
 from asif_train.base_model import locate
 from asif_train.corpus import read_corpus
-from asif_train.dataset import Collator, PairDataset
-from asif_train.finetune import input_names, load_network, save_tokenizer, train
-from asif_train.packing import PackedCollator, can_pack
+from asif_train.dataset import PairDataset
+from asif_train.finetune import batches, load_network, save_tokenizer, train
 from asif_train.provenance import git_commit
 from asif_train.recipe import Recipe
 
@@ -117,13 +116,10 @@ class _Watch(TrainerCallback):
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Called by the Trainer after the last update of an epoch, before it judges."""
         model: PreTrainedModel = kwargs["model"]
-        collate = (
-            PackedCollator(model) if can_pack(model) else Collator(model.config.pad_token_id or 0, input_names(model))
-        )
         model.eval()
         parts = []
         with torch.inference_mode():
-            for batch in DataLoader(self._data, batch_size=_BATCH, collate_fn=collate):
+            for batch in DataLoader(self._data, batch_size=_BATCH, collate_fn=batches(model)):
                 gold = batch.pop("labels")
                 on_device = {k: v.to(model.device) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
                 logits = model(**on_device).logits.float().cpu()

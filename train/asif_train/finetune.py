@@ -102,6 +102,15 @@ def input_names(network: PreTrainedModel) -> list[str]:
     return [name for name in ("input_ids", "attention_mask", "token_type_ids") if name in accepted]
 
 
+def batches(network: PreTrainedModel) -> PackedCollator | Collator:
+    """What makes a batch of rows for this network in training: packed where it can be, else padded."""
+    return (
+        PackedCollator(network)
+        if can_pack(network)
+        else Collator(network.config.pad_token_id or 0, input_names(network))
+    )
+
+
 def train(
     network: PreTrainedModel,
     corpus: Corpus,
@@ -140,22 +149,19 @@ def _run(
     """Train to the end, from the checkpoint `newest` if there is one."""
     rows = corpus.sample(recipe.rows)
     train_set = PairDataset(rows, corpus.labels, encoder, context_dropout=recipe.context_dropout, seed=recipe.seed)
-    packs = can_pack(network)
     trainer = Trainer(
         model=network,
         args=_arguments(recipe, checkpoints, report_to),
         train_dataset=train_set,
         eval_dataset=PairDataset(corpus.validation, corpus.labels, encoder),
-        data_collator=PackedCollator(network)
-        if packs
-        else Collator(network.config.pad_token_id or 0, input_names(network)),
+        data_collator=batches(network),
         compute_loss_func=pinned_loss,
         compute_metrics=lambda found: {
             _BEST: macro_f1_incl_none(np.asarray(found.predictions), np.asarray(found.label_ids))
         },
         callbacks=[EpochCallback(train_set), EarlyStoppingCallback(recipe.patience), *callbacks],
     )
-    with packed(network) if packs else nullcontext():
+    with packed(network) if can_pack(network) else nullcontext():
         trainer.train(resume_from_checkpoint=str(newest) if newest else None)
     # In bfloat16 the Trainer wraps `forward`; what is judged and exported is the plain float32 network.
     trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
