@@ -75,6 +75,21 @@ def test_it_runs(path: Path, small_model: Path, tmp_path: Path, monkeypatch: pyt
     assert all(cell.execution_count for cell in cells(tmp_path / path.name, "code"))
 
 
+def test_figures_of_real_replies_are_not_overwritten_by_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ASIF_REAL", raising=False)
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("print('as bench.real says')")])
+    path = tmp_path / "real.ipynb"
+    nbformat.write(notebook, path)
+    before = path.read_bytes()
+    result = CliRunner().invoke(app, ["notebooks", str(path)])
+    assert result.exit_code == 0, result.output + str(result.exception)
+    assert "keeps its figures" in result.output
+    assert path.read_bytes() == before
+    monkeypatch.setenv("ASIF_REAL", str(tmp_path / "rows.jsonl"))
+    assert CliRunner().invoke(app, ["notebooks", str(path)]).exit_code == 0
+    assert path.read_bytes() != before
+
+
 @pytest.mark.notebooks
 def test_real_replies_are_judged_and_never_shown(
     small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -299,10 +299,11 @@ def notebooks(
     if out_:
         out_.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as thrown_away:
-        folder = out_ or (Path(thrown_away) if fast else None)
         for path in chosen:
-            out.print(f"Running {path.name}.")
-            running.run(path, folder / path.name if folder else path, environment)
+            empty = not environment.get(workbench.REAL) and running.shows_real_replies(path)
+            out.print(f"Running {path.name}{f'; it keeps its figures: {workbench.REAL} is not set' if empty else ''}.")
+            folder = out_ or (Path(thrown_away) if fast or empty else path.parent)
+            running.run(path, folder / path.name, environment)
 
 
 def _named_rows(given: Sequence[str] | None, labels: LabelSet) -> dict[str, list[Row]]:

@@ -59,6 +59,11 @@ def run(path: Path, out: Path, environment: Mapping[str, str]) -> None:
     write_atomically(out, nbformat.writes(notebook) + "\n")
 
 
+def shows_real_replies(path: Path) -> bool:
+    """Whether the figures of a notebook are of the reader's own file of real replies, so that there are none without it."""
+    return any("bench.real" in cell.source for cell in nbformat.read(path, as_version=4).cells)
+
+
 def clean(notebook: Any, path: Path) -> None:
     """Take out of an executed notebook, in place, what a reader has no use for. Raises AsifError as `run` does."""
     notebook.metadata = nbformat.from_dict(_METADATA)
