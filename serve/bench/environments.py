@@ -3,11 +3,13 @@
 import hashlib
 import subprocess
 import sys
+import tempfile
 import venv
+import warnings
 from pathlib import Path
 
 from asif_data.errors import AsifError
-from asif_data.model_dir import ONNX_FP32, sha256
+from asif_data.model_dir import WEIGHTS, sha256
 
 
 def environment(requirements: Path, cache: Path) -> Path:
@@ -32,16 +34,37 @@ def environment(requirements: Path, cache: Path) -> Path:
 
 
 def dynamic_int8(model: Path, cache: Path) -> Path:
-    """The model's ONNX file in float32 made int8 by ONNX Runtime's quantize_dynamic with its defaults; kept in `cache`."""
-    from onnx import TensorProto
+    """The model as anyone would make it int8: torch's ONNX export, then ONNX Runtime's quantize_dynamic; kept in `cache`."""
     from onnxruntime.quantization import quantize_dynamic
 
-    source = model / ONNX_FP32
-    file = cache / f"dynamic-int8-{sha256(source)[:16]}.onnx"
+    file = cache / f"dynamic-int8-{sha256(model / WEIGHTS)[:16]}.onnx"
     if not file.is_file():
         cache.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(".partial")
-        # The file has fused operators, whose types the quantizer cannot infer.
-        quantize_dynamic(source, partial, extra_options={"DefaultTensorType": TensorProto.FLOAT})
-        partial.replace(file)
+        with tempfile.TemporaryDirectory(dir=cache) as folder:
+            float32, partial = Path(folder) / "float32.onnx", Path(folder) / "int8.onnx"
+            _export(model, float32)
+            quantize_dynamic(float32, partial)
+            partial.replace(file)
     return file
+
+
+def _export(model: Path, file: Path) -> None:
+    import torch  # here, or the engine that is measured alone would have it in memory
+    from transformers import AutoModelForSequenceClassification
+
+    network = AutoModelForSequenceClassification.from_pretrained(model, attn_implementation="eager", return_dict=False)
+    names = ["input_ids", "attention_mask", "token_type_ids"]
+    axes = {name: {0: "rows", 1: "tokens"} for name in names} | {"logits": {0: "rows"}}
+    example = tuple(torch.ones(2, 16, dtype=torch.long) for _ in names)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the tracing exporter is deprecated
+        torch.onnx.export(
+            network.eval(),
+            example,
+            str(file),
+            input_names=names,
+            output_names=["logits"],
+            dynamic_axes=axes,
+            opset_version=17,
+            dynamo=False,
+        )

@@ -23,8 +23,8 @@ class Classifier(litserve.LitAPI):
         self._network = AutoModelForSequenceClassification.from_pretrained(self._path).to(device).eval()
 
     def decode_request(self, request: dict[str, Any]) -> tuple[str, str]:
-        """The pair of a body."""
-        return request["text"], request["context"]
+        """The pair of a body. The tokenizer takes rows with and without a context in one batch only as pairs."""
+        return request["text"], request["context"] or ""
 
     def predict(self, pairs: list[tuple[str, str]]) -> list[list[float]]:
         """Scores of each pair."""
