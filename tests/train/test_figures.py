@@ -26,8 +26,9 @@ def test_intervals_stand_in_order_each_series_beside_the_other() -> None:
 
 
 def test_a_data_map_has_deviation_across_and_mean_up() -> None:
-    figure = figures.data_map(np.array([0.9, 0.1, 0.5]), np.array([0.0, 0.1, 0.4]), ["none", "empathy", "none"])
-    none, empathy = figure.axes[0].lines
+    labels, marks = ["none", "empathy", "none"], ["empathy", "none"]
+    figure = figures.data_map(np.array([0.9, 0.1, 0.5]), np.array([0.0, 0.1, 0.4]), labels, marks)
+    empathy, none = figure.axes[0].lines
     assert (list(none.get_xdata()), list(none.get_ydata())) == ([0.0, 0.4], [0.9, 0.5])
     assert (list(empathy.get_xdata()), list(empathy.get_ydata())) == ([0.1], [0.1])
     assert none.get_marker() != empathy.get_marker()

@@ -12,7 +12,7 @@ from asif_data.errors import AsifError
 from asif_data.rows import Row
 from asif_train.base_model import BaseModel, locate
 from asif_train.dataset import Collator, PairDataset, drops_context
-from asif_train.finetune import keep_of_base, load_network, pinned_loss, save_tokenizer, torch_logits
+from asif_train.finetune import keep_of_base, load_network, pinned_loss, rare_weights, save_tokenizer, torch_logits
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +33,29 @@ def test_a_none_row_pulls_every_logit_down() -> None:
     pinned_loss(SimpleNamespace(logits=logits), torch.tensor([3])).backward()
     assert logits.grad is not None
     assert (logits.grad > 0).all()
+
+
+def test_rows_count_alike_unless_one_label_has_less_than_half_of_its_share() -> None:
+    assert rare_weights([0] * 10 + [1] * 8 + [2] * 6 + [3] * 8, 3) is None
+    found = rare_weights([0] * 40 + [1] * 40 + [2] * 4 + [3] * 16, 3)
+    assert found is not None
+    assert found.tolist() == pytest.approx([1.0, 1.0, 12.5 / 4, 1.0])
+
+
+def test_what_has_no_rows_asks_for_no_share() -> None:
+    assert rare_weights([0] * 6 + [1] * 4, 2) is None
+    found = rare_weights([0] * 18 + [1] * 2, 2)
+    assert found is not None
+    assert found.tolist() == pytest.approx([1.0, 2.5, 1.0])
+
+
+def test_the_loss_counts_rows_by_their_weights() -> None:
+    outputs, one = SimpleNamespace(logits=torch.tensor([[1.0, 2.0], [0.5, -1.0]])), torch.tensor([1.0, 1.0, 1.0])
+    plain = pinned_loss(outputs, torch.tensor([0, 1]))
+    assert pinned_loss(outputs, torch.tensor([0, 1]), weights=one).item() == pytest.approx(plain.item())
+    first, second = (pinned_loss(SimpleNamespace(logits=outputs.logits[i : i + 1]), torch.tensor([i])) for i in (0, 1))
+    found = pinned_loss(outputs, torch.tensor([0, 1]), weights=torch.tensor([1.0, 3.0, 1.0]))
+    assert found.item() == pytest.approx((first + 3 * second).item() / 2)
 
 
 def test_context_dropout_is_a_function_of_seed_epoch_and_row() -> None:

@@ -150,14 +150,16 @@ def intervals(
     return figure
 
 
-def data_map(confidence: np.ndarray, variability: np.ndarray, labels: Sequence[str]) -> Figure:
+def data_map(confidence: np.ndarray, variability: np.ndarray, labels: Sequence[str], marks: Sequence[str]) -> Figure:
     """Training rows by what a fine-tuning made of them: mean (up) and deviation (across) of their label's probability, (rows,).
+
+    `labels` has the label of each row, `marks` the labels in the order of their colours.
 
     Up left is learnt at once, down left never, right in between: Swayamdipta et al. (2020), Dataset Cartography.
     """
     figure = Figure(figsize=(6.4, 5), layout="constrained")
     axes = figure.subplots()
-    for label, color, marker in zip(dict.fromkeys(labels), cycle(COLORS), cycle("osD^v"), strict=False):
+    for label, color, marker in zip(marks, cycle(COLORS), cycle("osD^v"), strict=False):
         here = np.array([name == label for name in labels])
         axes.plot(variability[here], confidence[here], marker, color=color, ms=4, alpha=0.5, label=label, mew=0)
     axes.set(

@@ -4,6 +4,7 @@ import inspect
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from asif_data.model_dir import TOKENIZER, WEIGHTS
 from asif_data.rows import Row
 from asif_train.base_model import BaseModel
 from asif_train.corpus import Corpus
-from asif_train.dataset import Collator, EpochCallback, PairDataset
+from asif_train.dataset import Collator, EpochCallback, PairDataset, targets
 from asif_train.metrics import macro_f1_incl_none
 from asif_train.packing import PackedCollator, can_pack, packed
 from asif_train.recipe import Recipe
@@ -40,20 +41,37 @@ _STATE = "trainer_state.json"
 _BATCH = 32
 
 
-def pinned_loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
+def pinned_loss(
+    outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None, weights: torch.Tensor | None = None
+) -> torch.Tensor:
     """Cross-entropy over the labels and "none", whose logit is pinned at zero.
 
     A softmax ignores a shift of all its logits, so a head of three outputs beside a constant zero can say
     everything that a head of four can: softmax(logits) says which label, logsumexp(logits) whether any.
     This is classification with energy as the score of being in scope (Liu et al. 2020, Energy-based
-    Out-of-distribution Detection), fitted as one likelihood. Takes logits (rows, labels) and targets (rows,);
-    returns the mean over the rows of the step.
+    Out-of-distribution Detection), fitted as one likelihood. Takes logits (rows, labels), targets (rows,) and, with
+    `weights`, how much a row of each target counts (labels + 1,); returns the sum over the rows of the step, divided by
+    their number.
     """
     logits = outputs.logits.float()
     pinned = torch.cat([logits, logits.new_zeros(len(logits), 1)], dim=1)
     if num_items_in_batch is None:
-        return functional.cross_entropy(pinned, labels)
-    return functional.cross_entropy(pinned, labels, reduction="sum") / num_items_in_batch
+        num_items_in_batch = len(labels)
+    if weights is not None:
+        weights = weights.to(pinned.device)
+    return functional.cross_entropy(pinned, labels, weight=weights, reduction="sum") / num_items_in_batch
+
+
+def rare_weights(found: Sequence[int], labels: int) -> torch.Tensor | None:
+    """How much a row of each label and of none counts in the loss, shape (labels + 1,); None where every row counts alike.
+
+    Where the targets `found` hold fewer than half as many rows of one as an even corpus would, each of them counts so
+    much more that together they weigh that half: left alone, a label of one row in twenty is not learnt from few rows.
+    """
+    rows = torch.bincount(torch.tensor(found), minlength=labels + 1).float()
+    half = len(found) / 2 / (rows > 0).sum()
+    weights = torch.where(rows > 0, half / rows, 1.0).clamp(min=1.0)
+    return weights if (weights > 1).any() else None
 
 
 def load_network(base: BaseModel, labels: Sequence[str], seed: int) -> PreTrainedModel:
@@ -155,7 +173,7 @@ def _run(
         train_dataset=train_set,
         eval_dataset=PairDataset(corpus.validation, corpus.labels, encoder),
         data_collator=batches(network),
-        compute_loss_func=pinned_loss,
+        compute_loss_func=partial(pinned_loss, weights=rare_weights(targets(rows, corpus.labels), len(corpus.labels))),
         compute_metrics=lambda found: {
             _BEST: macro_f1_incl_none(np.asarray(found.predictions), np.asarray(found.label_ids))
         },
