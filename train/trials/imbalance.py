@@ -25,7 +25,7 @@ def loss(priors, mode):
     def f(outputs, labels, num_items_in_batch=None):
         logits=outputs.logits.float(); pinned=torch.cat([logits,logits.new_zeros(len(logits),1)],1)
         if mode=="adjusted": pinned=pinned+logp
-        kw={"weight":w} if mode=="weighted" else {}
+        kw={"weight":w} if mode=="weighted" else {"weight":torch.clamp(w/2,min=1.0)} if mode=="half" else {}
         n=num_items_in_batch if num_items_in_batch is not None else len(labels)
         return functional.cross_entropy(pinned,labels,reduction="sum",**kw)/n
     return f
