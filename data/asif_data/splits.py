@@ -103,7 +103,8 @@ def assign_splits(rows: Sequence[Row], seed: int = 0) -> list[str]:
     for count in _FOLDS:
         whole = [part for part in _folds(labels, groups, count, seed) if {labels[i] for i in part} == set(labels)]
         if len(whole) > 2 or (len(whole) == 2 and count == 3):
-            return [_side(i, set(whole[0]), set(whole[1])) for i in range(len(rows))]
+            test, validation = set(whole[0]), set(whole[1])  # once: for each of a million rows it would take hours
+            return [_side(i, test, validation) for i in range(len(rows))]
     counts = {label: len({g for g, name in zip(groups, labels, strict=True) if name == label}) for label in labels}
     rarest = min(counts, key=lambda label: counts[label])
     raise AsifError(

@@ -133,7 +133,10 @@ def _add_answers(app: FastAPI) -> None:
 
     @app.post("/predict", responses=_ERRORS, tags=["answers"])
     async def predict(request: Request, body: schemas.PredictIn, service: Served) -> list[list[schemas.LabelScore]]:
-        """The Inference API's text-classification task: one list of labels and scores for each input, best first."""
+        """The Inference API's text-classification task: one list of labels and scores for each input, best first.
+
+        That task knows no abstaining: there are scores also where /v1/classify would say that no label applies.
+        """
         found = await service.answer(request, service.predictor, body.utterances())
         top = body.parameters.top_k if body.parameters else None
         return [_ranked(answer.decision)[:top] for answer in found]

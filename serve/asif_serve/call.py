@@ -44,8 +44,11 @@ class Call:
     paid: int = 0
 
     def settle(self, status: int) -> None:
-        """Give back what an error did not get: it costs as much as the shortest row. Who hangs up pays in full."""
-        if self.bucket and status >= 400 and status != 499:
+        """Give back what a crash did not get: it costs as much as the shortest row.
+
+        Work that ran out of time or that nobody waited for has kept the engine busy, and is paid for.
+        """
+        if self.bucket and status == 500:
             self.bucket.take(LEAST - self.paid)
 
 
@@ -58,7 +61,10 @@ def current_call() -> Call:
 
 
 def spend(tokens: int, rows: int) -> None:
-    """Charge the request under way for all of its work. Outside a request nothing is counted."""
+    """Charge the request under way for all of its work, now that it is taken on.
+
+    Outside a request nothing is counted.
+    """
     call = _current.get(None)
     if call is None:
         return

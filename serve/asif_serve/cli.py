@@ -1,6 +1,5 @@
 """`asif-serve`: the server."""
 
-import os
 import socket
 import sys
 from typing import Annotated
@@ -33,11 +32,11 @@ def serve(port: Annotated[int | None, typer.Option(help="Overrides ASIF_PORT.", 
     if settings.workers == 1:
         predictor = load_predictor(settings.model)
         listener = _listen(settings)
-        run(settings, predictor, listener, lambda: _announce(predictor.model, listener))
+        run(settings, predictor, listener, lambda: _announce(settings, predictor.model, listener))
     else:
         model = load(settings.model)
         listener = _listen(settings)
-        Supervisor(settings, listener).run(lambda: _announce(model, listener))
+        Supervisor(settings, listener).run(lambda: _announce(settings, model, listener))
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -50,14 +49,15 @@ def _listen(settings: Settings) -> socket.socket:
         raise AsifError(f"ASIF_HOST, ASIF_PORT: expected a free address, found {where}: {error.strerror}.") from None
 
 
-def _announce(model: ModelDirectory, listener: socket.socket) -> None:
+def _announce(settings: Settings, model: ModelDirectory, listener: socket.socket) -> None:
     """Print the address and a ready `curl` line, once requests are taken."""
     host, port = listener.getsockname()[:2]
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    key = ' -H "Authorization: Bearer $KEY"' if os.environ.get("ASIF_API_KEYS") else ""
+    key = ' -H "Authorization: Bearer $KEY"' if settings.keys else ""
     body = '{"utterances": [{"text": "It sounds like you felt utterly abandoned."}]}'
     what = f"{model.manifest.name} {model.manifest.version} ({fastest(model).file})"
-    typer.echo(f"Serving {what} on {address}, documentation at {address}/docs\nTry:\n")
+    documented = f", documentation at {address}/docs" if settings.docs else ""
+    typer.echo(f"Serving {what} on {address}{documented}\nTry:\n")
     typer.echo(f"  curl -s {address}/v1/classify{key} -H 'Content-Type: application/json' -d '{body}'\n")
     sys.stdout.flush()
 

@@ -56,7 +56,7 @@ class Settings(BaseSettings):
         0,
         ge=0,
         description="most tokens a minute for each key's name; 0: no limit. A row costs 4 and one for every "
-        "4 characters, no more than the model reads; its explanation as much again for every word; an error 4",
+        "4 characters, no more than the model reads; its explanation as much again for every word; what is refused 4. A request is let in while a token is left: a large one runs into debt, and the next waits until that is paid",
     )
     cors_origins: str = Field(
         "", description="web pages that may ask from a browser: origins like https://app.example, separated by commas"

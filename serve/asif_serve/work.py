@@ -50,13 +50,17 @@ class Times:
 
 @dataclass(eq=False)
 class _Job:
-    """The rows of one request: `begun` of them are with the engine or done, `left` are not done and make up `cost`."""
+    """The rows of one request: `begun` of them are with the engine or done, `left` are not done and make up `cost`.
+
+    All must have begun within `seconds`.
+    """
 
     predictor: Predictor
     read: Callable[[int], Utterance]
     costs: list[int]
     future: asyncio.Future[list[Answer]]
     times: Times
+    seconds: float = math.inf
     begun: int = 0
     room: int = 0
 
@@ -114,14 +118,15 @@ class WorkQueue:
         the queue is full.
         """
         loop = asyncio.get_running_loop()
-        job = _Job(predictor, read, list(costs), loop.create_future(), times or Times())
+        seconds = math.inf if deadline is None else deadline - loop.time()
+        job = _Job(predictor, read, list(costs), loop.create_future(), times or Times(), seconds)
         if not job.costs:
             job.future.set_result([])
             return job.future
         with self._ready:
             limit = self._limit
             if deadline is not None and self._spent:
-                limit = max(2, min(limit, int(self._rate() * (deadline - loop.time()) / 2)))
+                limit = max(2, min(limit, int(self._rate() * seconds / 2)))
             over = self._held + min(job.cost, limit // 2) - limit
             if self._held and over > 0:
                 raise Problem(429, "The server has all the work it can hold; try again.", headers=self._later(over))
@@ -134,11 +139,6 @@ class WorkQueue:
         timer = loop.call_at(deadline, self._expire, job) if deadline is not None else None
         job.future.add_done_callback(lambda _: self._leave(job, timer))
         return job.future
-
-    def retry_after(self) -> dict[str, str]:
-        """The header that says when all work of now will be done, at the present rate."""
-        with self._ready:
-            return self._later(self.pending)
 
     def close(self, patience: float = 2.0) -> None:
         """Finish the rows under way and stop the threads, within `patience` seconds."""
@@ -167,9 +167,16 @@ class WorkQueue:
         return len(self._threads) * self._spent / self._seconds
 
     def _expire(self, job: _Job) -> None:
-        if job.begun < len(job.costs) and not job.future.done():
+        if job.begun == len(job.costs) or job.future.done():
+            return
+        with self._ready:
+            others = self._later(self.pending - job.cost)
+            alone = self._spent and sum(job.costs) > self._rate() * job.seconds
+        if alone:
+            detail = "This request alone takes longer than the server gives to one; send fewer utterances at a time."
+        else:
             detail = "The server could not begin all of this request in time; try again, or with fewer utterances."
-            job.future.set_exception(Problem(503, detail, headers=self.retry_after()))
+        job.future.set_exception(Problem(503, detail, headers=others))
 
     def _leave(self, job: _Job, timer: asyncio.TimerHandle | None) -> None:
         """Forget what is not begun of a job that is answered, late, or waited for no longer."""

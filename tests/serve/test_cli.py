@@ -65,12 +65,12 @@ def run(**variables):
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
-@pytest.mark.parametrize("keys", ["", "a-key,another"])
-def test_the_printed_curl_line_works(small_model, small_predictor, tmp_path, keys):
+@pytest.mark.parametrize(("keys", "docs"), [("", "true"), ("a-key,another", "false")])
+def test_the_printed_curl_line_works(small_model, small_predictor, tmp_path, keys, docs):
     log = tmp_path / "log"
-    with running(log, ASIF_MODEL=str(small_model), ASIF_API_KEYS=keys) as (printed, line):
-        [address] = re.findall(r"on (http://127\.0\.0\.1:\d+),", printed)
-        assert f"documentation at {address}/docs\n" in printed
+    with running(log, ASIF_MODEL=str(small_model), ASIF_API_KEYS=keys, ASIF_DOCS=docs) as (printed, line):
+        [address] = re.findall(r"on (http://127\.0\.0\.1:\d+)[,\n]", printed)
+        assert (f"documentation at {address}/docs\n" in printed) == (docs == "true")
         assert small_predictor.model.manifest.version in printed
         assert address in line and "a-key" not in printed
 

@@ -341,6 +341,14 @@ def test_a_crash_costs_no_more_be_there_many_rows(paced, fake):
     assert ask(client).status_code == 429
 
 
+def test_work_that_runs_out_of_time_is_paid_for(paced, fake):
+    client = paced(rate=40, deadline=0.2)
+    fake.gate.clear()
+    assert ask(client, 20).status_code == 503
+    fake.gate.set()
+    assert ask(client).status_code == 429
+
+
 def test_reading_is_not_paced(paced):
     client = paced(rate=1)
     assert ask(client).status_code == 200

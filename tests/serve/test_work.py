@@ -319,6 +319,21 @@ def test_rows_not_begun_by_the_deadline_are_dropped_with_503(make_queue, shut):
     assert [answer.decision for answer in answers] == shut.asked == ["under way"]
 
 
+def test_a_request_that_is_too_large_by_itself_is_told_so_and_not_to_wait(make_queue):
+    async def main():
+        queue = make_queue(threads=1)
+        engine = Engine(seconds=0.02)
+        await ask(queue, engine, several("row", 5))  # 500 tokens a second
+        with pytest.raises(Problem) as caught:
+            await ask(queue, engine, several("row", 200), asyncio.get_running_loop().time() + 0.2)
+        return caught.value
+
+    problem = asyncio.run(main())
+    assert problem.status_code == 503
+    assert "This request alone" in problem.detail
+    assert problem.headers == {"Retry-After": "1"}
+
+
 def test_a_request_half_begun_at_its_deadline_is_not_gone_on_with(make_queue, shut):
     async def main():
         queue = make_queue(threads=1)
