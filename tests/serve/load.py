@@ -1,6 +1,7 @@
 """Requests to the server, a load that does not wait for it, and what its metrics say; the client is the benchmark's."""
 
 import asyncio
+import select
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -21,12 +22,31 @@ async def metrics(port: int) -> dict[tuple[str, ...], float]:
     return {(s.name, *s.labels.values()): s.value for f in text_string_to_metric_families(text) for s in f.samples}
 
 
+def _closed(connection: Connection) -> bool:
+    """Whether the server has closed an idle connection, be it that nobody has noticed yet: there is something to read."""
+    if connection.writer.is_closing() or connection.reader.at_eof():
+        return True
+    found = select.poll()
+    found.register(connection.writer.get_extra_info("socket"), select.POLLIN)
+    return bool(found.poll(0))
+
+
+async def _free(port: int, idle: list[Connection]) -> Connection:
+    """A connection of `idle` that the server has not closed for being so, or a new one."""
+    while idle:
+        connection = idle.pop()
+        if not _closed(connection):
+            return connection
+        await connection.__aexit__()
+    return await Connection(port).__aenter__()
+
+
 async def open_loop(port: int, requests: Requests, rate: float, seconds: float) -> Tally:
     """So many requests a second, whether or not earlier ones are answered; ends when all of them are."""
     tally, idle = Tally(), []
 
     async def call() -> None:
-        connection = idle.pop() if idle else await Connection(port).__aenter__()
+        connection = await _free(port, idle)
         if await tally.ask(connection, *requests()):
             idle.append(connection)
         else:
