@@ -16,7 +16,7 @@ from asif_data.rows import Row
 class PairDataset(Dataset[dict[str, Any]]):
     """Rows as token ids. Setting `epoch` draws anew which rows lose their context.
 
-    Labels are 0.. in the order of `labels`; a `none` row gets len(labels).
+    `targets` has a number for each row: 0.. in the order of `labels`, len(labels) for `none`.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class PairDataset(Dataset[dict[str, Any]]):
     ) -> None:
         self._paired = _Tokens(encoder, (Utterance(row.text, row.context) for row in rows))
         self._alone = _Tokens(encoder, (Utterance(row.text) for row in rows)) if context_dropout else self._paired
-        self._targets = targets(rows, labels)
+        self.targets = targets(rows, labels)
         self._dropout = context_dropout
         self._seed = seed
         self.epoch = 0
@@ -40,7 +40,7 @@ class PairDataset(Dataset[dict[str, Any]]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         alone = drops_context(self._seed, self.epoch, index, self._dropout)
-        return {**(self._alone if alone else self._paired)[index], "labels": self._targets[index]}
+        return {**(self._alone if alone else self._paired)[index], "labels": self.targets[index]}
 
 
 class _Tokens:

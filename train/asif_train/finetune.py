@@ -30,7 +30,7 @@ from asif_data.model_dir import TOKENIZER, WEIGHTS
 from asif_data.rows import Row
 from asif_train.base_model import BaseModel
 from asif_train.corpus import Corpus
-from asif_train.dataset import Collator, EpochCallback, PairDataset, targets
+from asif_train.dataset import Collator, EpochCallback, PairDataset
 from asif_train.metrics import macro_f1_incl_none
 from asif_train.packing import PackedCollator, can_pack, packed
 from asif_train.recipe import Recipe
@@ -173,7 +173,7 @@ def _run(
         train_dataset=train_set,
         eval_dataset=PairDataset(corpus.validation, corpus.labels, encoder),
         data_collator=batches(network),
-        compute_loss_func=partial(pinned_loss, weights=rare_weights(targets(rows, corpus.labels), len(corpus.labels))),
+        compute_loss_func=partial(pinned_loss, weights=rare_weights(train_set.targets, len(corpus.labels))),
         compute_metrics=lambda found: {
             _BEST: macro_f1_incl_none(np.asarray(found.predictions), np.asarray(found.label_ids))
         },
