@@ -88,7 +88,13 @@ class Recorder:
             return
         call = Call(_request_id(scope))
         _current.set(call)
-        start, status = time.perf_counter(), 500
+        start, status, counted = time.perf_counter(), 500, False
+
+        def count() -> None:
+            nonlocal counted
+            if not counted:
+                counted = True
+                self._telemetry.request(_route(scope), status, time.perf_counter() - start, call.rows, call.key or "")
 
         async def send_marked(message: Message) -> None:
             nonlocal status
@@ -96,16 +102,16 @@ class Recorder:
                 status = message["status"]
                 message["headers"] = [*message["headers"], *_HEADERS, (b"x-request-id", call.id.encode())]
                 trace.get_current_span().set_attributes({f"asif.{name}": fact for name, fact in _facts(call).items()})
+            elif not message.get("more_body"):
+                count()  # before the caller has all of it: a worker that is killed then forgets nothing
             await send(message)
 
         try:
             await self._app(scope, receive, send_marked)
         finally:
-            seconds = time.perf_counter() - start
             call.settle(status)
-            route = _route(scope)
-            self._telemetry.request(route, status, seconds, call.rows, call.key or "")
-            self._write(scope["method"], route, status, seconds, call)
+            count()
+            self._write(scope["method"], _route(scope), status, time.perf_counter() - start, call)
 
     @staticmethod
     def _write(method: str, route: str, status: int, seconds: float, call: Call) -> None:
