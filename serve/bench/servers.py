@@ -20,6 +20,7 @@ _QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
     "DO_NOT_TRACK": "1",
     "INFINITY_ANONYMOUS_USAGE_STATS": "0",
+    "INFINITY_HOME": ".bench/infinity",
 }
 
 

@@ -34,6 +34,14 @@ def test_the_load_in_whole_sessions_is_among_the_limits(text: str, report: Repor
     assert "263 counselor turns" in text
 
 
+def test_its_command_makes_its_figures_again(small_model: Path, corpus_rows: list[Row], text: str) -> None:
+    assert "Command: `asif-train evaluate` at commit" in text
+    rows = [row for row in corpus_rows if row.split == "validation"][:60]
+    other = evaluate(small_model, rows, split="validation", elsewhere={"mine": rows[:30]}, resamples=0)
+    told = card(model_dir.load(small_model), other.values, {})
+    assert "Command: `asif-train evaluate --split validation --on mine=ROWS` at commit" in told
+
+
 def test_every_table_has_as_many_cells_in_each_line_as_its_head(text: str) -> None:
     tables = [[line for line in block.splitlines() if line.startswith("|")] for block in text.split("\n\n")]
     found = [table for table in tables if table]

@@ -33,20 +33,20 @@ Tells apart, in one counselor utterance read after the client's: {labels}; and w
 
 {codebook_lines}
 
-`scores` are calibrated with temperature {temperature:.3f}. `in_scope` is sigmoid({slope:.3f} x logsumexp(logits) + {intercept:.3f}); below
+`scores` are calibrated with temperature {temperature:.3f}. `in_scope` is sigmoid({slope:.3f} x logsumexp(logits) {intercept}); below
 {scope_threshold:.3f} the answer is withheld as `out_of_scope`. A highest score below {confidence_threshold:.3f} is withheld as `uncertain`.
 
 ## Evaluation
 
 {rows} rows of the {split} split ({in_scope_rows} in scope, {groups} groups), through the served form `{form}`. Intervals: {interval}.
 An interval of one point means that no resample saw another value, not that the score is certain.
-Command: `asif-train evaluate`, commit `{commit}`, manifest `{manifest}`.
+Command: `asif-train evaluate{flags}` at commit `{commit}`, manifest `{manifest}`.
 
 {sections}
 
 ## Where it comes from
 
-Base encoder {base_model} (SHA-256 `{base_sha}`), fine-tuned on {train_rows} rows of corpus `{corpus}`, recipe:
+Base encoder {base_model} (SHA-256 `{base_sha}`), fine-tuned at commit `{made_at}` on {train_rows} rows of corpus `{corpus}`, recipe:
 
 ```yaml
 {recipe}
@@ -121,7 +121,7 @@ def card(model: ModelDirectory, report: dict[str, Any], quotes: Mapping[int, str
         ),
         temperature=c.temperature,
         slope=c.scope.slope,
-        intercept=c.scope.intercept,
+        intercept=f"{'-' if c.scope.intercept < 0 else '+'} {abs(c.scope.intercept):.3f}",
         scope_threshold=c.scope_threshold,
         confidence_threshold=c.confidence_threshold,
         rows=report["rows"],
@@ -130,7 +130,9 @@ def card(model: ModelDirectory, report: dict[str, Any], quotes: Mapping[int, str
         groups=report["groups"],
         form=report["form"],
         interval=report["interval"],
+        flags=_flags(report),
         commit=report["git_commit"],
+        made_at=m.git_commit,
         manifest=model.manifest_sha256[:12],
         sessions=_sessions(report),
         sections="\n\n".join(_sections(report, quotes)),
@@ -140,6 +142,11 @@ def card(model: ModelDirectory, report: dict[str, Any], quotes: Mapping[int, str
         corpus=m.corpus_sha256[:12],
         recipe="\n".join(f"{k}: {v}" for k, v in m.recipe.items()),
     )
+
+
+def _flags(report: dict[str, Any]) -> str:
+    split = "" if report["split"] == "test" else f" --split {report['split']}"
+    return split + "".join(f" --on {name}=ROWS" for name in report.get("elsewhere", {}))
 
 
 def _sessions(report: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from asif_train import metrics
 from asif_train.judged import Judged
 from asif_train.metrics import Estimate, estimate_weighted
 
-# What share of the counselor turns of whole sessions each mark has.
+# What share of the counselor turns of whole sessions each mark has: counted for this project, the sessions are not public.
 PREVALENCE = {"empathy": 0.235, "sympathy": 0.03, "over-identification": 0.005, NONE: 0.73}
 SOURCE = (
     "263 counselor turns of seven whole recorded sessions: none 73 %, empathy 24 %, sympathy 3 %. "
