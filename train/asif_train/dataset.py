@@ -5,12 +5,15 @@ from array import array
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import Dataset
 from transformers import TrainerCallback
 
 from asif_data.encoding import Encoded, InputEncoder, Utterance
 from asif_data.rows import Row
+from asif_train.soft_labels import SoftLabels, recombined
 
 
 class PairDataset(Dataset[dict[str, Any]]):
@@ -41,6 +44,48 @@ class PairDataset(Dataset[dict[str, Any]]):
     def __getitem__(self, index: int) -> dict[str, Any]:
         alone = drops_context(self._seed, self.epoch, index, self._dropout)
         return {**(self._alone if alone else self._paired)[index], "labels": self.targets[index]}
+
+
+class TaughtDataset(PairDataset):
+    """Rows whose targets are shares of the labels and none: partly their own label, partly what teachers say.
+
+    `share` (0..1) of a target is the teachers', where they were asked. Readings of `recombined` that they were asked about
+    follow the rows, with the teachers' answer alone.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[Row],
+        labels: Sequence[str],
+        encoder: InputEncoder,
+        soft: SoftLabels,
+        share: float,
+        *,
+        context_dropout: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(rows, labels, encoder, context_dropout=context_dropout, seed=seed)
+        own = np.eye(len(labels) + 1, dtype=np.float32)[self.targets]
+        self._shares = [_mixed(own[i], soft.of(Utterance(row.text, row.context)), share) for i, row in enumerate(rows)]
+        self._shares_alone = [_mixed(own[i], soft.of(Utterance(row.text)), share) for i, row in enumerate(rows)]
+        told = [(new, answer) for new in recombined(rows) if (answer := soft.of(new)) is not None]
+        self._new = _Tokens(encoder, (new for new, _ in told))
+        self._new_shares = [answer for _, answer in told]
+
+    def __len__(self) -> int:
+        return super().__len__() + len(self._new)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        rows = super().__len__()
+        if index >= rows:
+            return {**self._new[index - rows], "labels": self._new_shares[index - rows].tolist()}
+        alone = drops_context(self._seed, self.epoch, index, self._dropout)
+        shares = self._shares_alone if alone else self._shares
+        return {**super().__getitem__(index), "labels": shares[index].tolist()}
+
+
+def _mixed(own: NDArray[np.float32], told: NDArray[np.float32] | None, share: float) -> NDArray[np.float32]:
+    return own if told is None else (1 - share) * own + share * told
 
 
 class _Tokens:
