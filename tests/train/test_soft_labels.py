@@ -80,7 +80,7 @@ def test_a_file_gives_back_what_was_saved(tmp_path_factory: pytest.TempPathFacto
     assert found.labels == tuple(MARKS)
     assert len(found) == len(texts)
     for text in texts:
-        assert found.of(text) == pytest.approx(shares[key(text)], abs=1e-4)
+        assert found.of(text) == pytest.approx(shares[key(text)], abs=5e-4)
     assert found.of(Utterance("never asked")) is None
 
 

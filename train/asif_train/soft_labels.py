@@ -25,7 +25,7 @@ TEMPERATURE = 2.0
 _PACKAGED = Path(__file__).parent / "teachers"
 _SUFFIX = ".txt"
 _CLAUSES = 3
-_DECIMALS = 4
+_DECIMALS = 3
 
 
 def key(utterance: Utterance) -> str:
