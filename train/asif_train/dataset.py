@@ -49,8 +49,8 @@ class PairDataset(Dataset[dict[str, Any]]):
 class TaughtDataset(PairDataset):
     """Rows whose targets are shares of the labels and none: partly their own label, partly what teachers say.
 
-    `share` (0..1) of a target is the teachers', where they were asked. Readings of `recombined` that they were asked about
-    follow the rows, with the teachers' answer alone.
+    `share` (0..1) of a target is the teachers', where they were asked. What they say of `recombined` readings of those rows
+    follows the rows, as their answer alone.
     """
 
     def __init__(
@@ -65,12 +65,13 @@ class TaughtDataset(PairDataset):
         seed: int = 0,
     ) -> None:
         super().__init__(rows, labels, encoder, context_dropout=context_dropout, seed=seed)
-        own = np.eye(len(labels) + 1, dtype=np.float32)[self.targets]
-        self._shares = [_mixed(own[i], soft.of(Utterance(row.text, row.context)), share) for i, row in enumerate(rows)]
-        self._shares_alone = [_mixed(own[i], soft.of(Utterance(row.text)), share) for i, row in enumerate(rows)]
-        told = [(new, answer) for new in recombined(rows) if (answer := soft.of(new)) is not None]
-        self._new = _Tokens(encoder, (new for new, _ in told))
-        self._new_shares = [answer for _, answer in told]
+        self._own = np.eye(len(labels) + 1, dtype=np.float32)
+        self._share = share
+        self._told = _told(soft, (Utterance(row.text, row.context) for row in rows))
+        self._told_alone = _told(soft, (Utterance(row.text) for row in rows))
+        new = [one for one in recombined([rows[i] for i in self._told]) if soft.of(one) is not None]
+        self._new = _Tokens(encoder, new)
+        self._new_told = _told(soft, new)
 
     def __len__(self) -> int:
         return super().__len__() + len(self._new)
@@ -78,14 +79,18 @@ class TaughtDataset(PairDataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         rows = super().__len__()
         if index >= rows:
-            return {**self._new[index - rows], "labels": self._new_shares[index - rows].tolist()}
+            return {**self._new[index - rows], "labels": self._new_told[index - rows].tolist()}
         alone = drops_context(self._seed, self.epoch, index, self._dropout)
-        shares = self._shares_alone if alone else self._shares
-        return {**super().__getitem__(index), "labels": shares[index].tolist()}
+        told = (self._told_alone if alone else self._told).get(index)
+        own = self._own[self.targets[index]]
+        target = own if told is None else (1 - self._share) * own + self._share * told
+        return {**super().__getitem__(index), "labels": target.tolist()}
 
 
-def _mixed(own: NDArray[np.float32], told: NDArray[np.float32] | None, share: float) -> NDArray[np.float32]:
-    return own if told is None else (1 - share) * own + share * told
+def _told(soft: SoftLabels, utterances: Iterable[Utterance]) -> dict[int, NDArray[np.float32]]:
+    """What teachers say of the utterances that they were asked about, by place."""
+    answers = ((i, soft.of(utterance)) for i, utterance in enumerate(utterances))
+    return {i: answer for i, answer in answers if answer is not None}
 
 
 class _Tokens:

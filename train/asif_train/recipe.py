@@ -10,6 +10,7 @@ from asif_data.errors import AsifError
 from asif_data.yaml_file import read_yaml
 from asif_train.base_model import PACKAGED
 
+PACKAGED_TEACHER = "all-mpnet-base-v2"
 RECIPES = Path(__file__).parent / "recipes"
 MAX_EPOCHS = 100
 
@@ -37,7 +38,7 @@ class Recipe(BaseModel):
     max_tokens: int = Field(MAX_TOKENS, ge=8)
     patience: int = Field(3, ge=1)
     base_share: float = Field(0.1, ge=0, lt=1)
-    soft_labels: str | None = None
+    soft_labels: str | None = PACKAGED_TEACHER
     soft_share: float = Field(0.7, ge=0, le=1)
     rows: int | None = Field(None, ge=1)
 

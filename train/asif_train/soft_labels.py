@@ -1,8 +1,8 @@
 """What teachers say of a corpus: soft labels that a small model learns beside the rows' own.
 
-Knowledge distillation (Hinton et al. 2015, Distilling the Knowledge in a Neural Network): what several models, or a
-larger one, agree on is taught to the one that is served. They are asked about the training rows with and without the
-client's turn, and about readings that no one has labelled: sentences of replies put together anew.
+Knowledge distillation (Hinton et al. 2015, Distilling the Knowledge in a Neural Network): what a larger model, or
+several, say is taught to the one that is served. They are asked about the training rows with and without the
+client's turn, and about readings that no one has labelled: clauses of replies put together anew.
 """
 
 import hashlib
