@@ -106,6 +106,8 @@ class Manifest(BaseModel):
     recipe: dict[str, Any]
     corpus_sha256: str
     corpus_rows: dict[str, int]
+    # Of the file with what teachers say of the rows; None where the rows' own labels alone were learned.
+    soft_labels_sha256: str | None = None
     training: list[dict[str, float]]
     libraries: dict[str, str]
     git_commit: str | None

@@ -1,5 +1,6 @@
 """The model card: limits first, then what was measured, in tables that Markdown can read."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,15 @@ def test_its_command_makes_its_figures_again(small_model: Path, corpus_rows: lis
     other = evaluate(small_model, rows, split="validation", elsewhere={"mine": rows[:30]}, resamples=0)
     told = card(model_dir.load(small_model), other.values, {})
     assert "Command: `asif-train evaluate --split validation --on mine=ROWS` at commit" in told
+
+
+def test_it_says_what_teachers_had_a_part_in_it(small_model: Path, report: Report, text: str) -> None:
+    assert "teacher" not in text
+    model = model_dir.load(small_model)
+    recipe = model.manifest.recipe | {"soft_labels": "larger", "soft_share": 0.7}
+    taught = model.manifest.model_copy(update={"recipe": recipe, "soft_labels_sha256": "0123456789abcdef"})
+    told = card(replace(model, manifest=taught), report.values, report.quotes)
+    assert "70% of its target is the teacher's answer: soft labels larger (SHA-256 `0123456789ab`)." in told
 
 
 def test_every_table_has_as_many_cells_in_each_line_as_its_head(text: str) -> None:

@@ -1,11 +1,13 @@
 """The loss, context dropout and batches."""
 
+import shutil
 import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from transformers import AutoTokenizer
 
 from asif_data.encoding import InputEncoder, Utterance
 from asif_data.errors import AsifError
@@ -170,3 +172,15 @@ def test_a_share_of_the_base_encoder_is_mixed_in_and_the_head_stays() -> None:
     for name, weights in network.base_model.named_parameters():
         assert torch.allclose(weights, base[name] + 0.75, atol=1e-5)
     assert torch.equal(network.classifier.weight, head)
+
+
+def test_trailing_dots_and_curly_quotes_are_read_as_plain_ones_by_every_tool(tmp_path: Path) -> None:
+    base = locate()
+    encoder = save_tokenizer(base, tmp_path, 64)
+    shutil.copy(Path(base.location) / "config.json", tmp_path)
+    typed, plain = Utterance("I don’t know... “yes”…", "and then...."), Utterance('I don\'t know. "yes".', "and then.")
+    [found], [expected] = encoder([typed]), encoder([plain])
+    assert found.input_ids == expected.input_ids
+    theirs = AutoTokenizer.from_pretrained(tmp_path)(*typed)
+    assert theirs["input_ids"] == found.input_ids
+    assert theirs["token_type_ids"] == found.token_type_ids

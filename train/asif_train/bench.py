@@ -64,6 +64,7 @@ def bench(data: str | Path, recipe: Recipe) -> list[Speed]:
     # What is wrong with rows or base model is told in whole before anything trains.
     read_corpus(data)
     locate(recipe.base_model)
+    recipe = recipe.model_copy(update={"soft_labels": None})  # the defaults know no teacher
     return [_apart(name, data, recipe) for name in (DEFAULTS, OURS)]
 
 

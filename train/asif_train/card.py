@@ -6,7 +6,7 @@ from typing import Any
 from huggingface_hub import ModelCardData
 
 from asif_data.labels import CODEBOOK, CODEBOOK_VERSION
-from asif_data.model_dir import ModelDirectory
+from asif_data.model_dir import Manifest, ModelDirectory
 from asif_train import tables
 from asif_train.base_model import PACKAGED, UPSTREAM
 from asif_train.practice import SOURCE
@@ -46,12 +46,15 @@ Command: `asif-train evaluate{flags}` at commit `{commit}`, manifest `{manifest}
 
 ## Where it comes from
 
-Base encoder {base_model} (SHA-256 `{base_sha}`), fine-tuned at commit `{made_at}` on {train_rows} rows of corpus `{corpus}`, recipe:
+Base encoder {base_model} (SHA-256 `{base_sha}`), fine-tuned at commit `{made_at}` on {train_rows} rows of corpus `{corpus}`.{taught} Recipe:
 
 ```yaml
 {recipe}
 ```
 """
+
+_TAUGHT = """
+Where a teacher was asked about a row, {share:.0%} of its target is the teacher's answer: soft labels {name} (SHA-256 `{sha}`)."""
 
 _SHIPPED = f"""- Trained for the codebook's labels (version {CODEBOOK_VERSION}). The corpus that comes with them is machine-written and labelled by machines that
   read the codebook: agreement between such passes is consistency with the codebook, not human agreement."""
@@ -140,7 +143,17 @@ def card(model: ModelDirectory, report: dict[str, Any], quotes: Mapping[int, str
         base_sha=m.base_model_sha256[:12],
         train_rows=min(m.corpus_rows["train"], m.recipe["rows"] or m.corpus_rows["train"]),
         corpus=m.corpus_sha256[:12],
+        taught=_taught(m),
         recipe="\n".join(f"{k}: {v}" for k, v in m.recipe.items()),
+    )
+
+
+def _taught(manifest: Manifest) -> str:
+    if manifest.soft_labels_sha256 is None:
+        return ""
+    recipe = manifest.recipe
+    return _TAUGHT.format(
+        share=recipe["soft_share"], name=tables.plain(recipe["soft_labels"]), sha=manifest.soft_labels_sha256[:12]
     )
 
 

@@ -16,6 +16,7 @@ from rich.markup import escape
 
 from asif_data import model_dir
 from asif_data.errors import AsifError
+from asif_data.files import check_writable
 from asif_data.labels import LabelSet, read_labels
 from asif_data.rows import Row, read_rows, row_files
 from asif_serve.predictor import load_predictor
@@ -31,6 +32,7 @@ from asif_train.faithfulness import faithfulness as delete_words
 from asif_train.recipe import read_recipe
 from asif_train.report import jsonable
 from asif_train.robustness import robustness as put_suite
+from asif_train.teach import teach as ask
 from asif_train.verify import TOLERANCE
 from asif_train.verify import verify as evaluate_again
 from asif_train.withholding import withholding as compare_scores
@@ -81,6 +83,24 @@ def fit(
         report_to=report_to,
         tell=lambda line: out.print(escape(line)),
     )
+
+
+@app.command()
+def teach(
+    models: Annotated[list[Path], typer.Argument(help="Fine-tuned models whose mean answer is taught.")],
+    out_file: Annotated[
+        Path, typer.Option("--out", help="File of soft labels to write, for a recipe's `soft_labels`.")
+    ],
+    data: Data = DEFAULT,
+    labels: Labels = None,
+) -> None:
+    """Ask models about the training rows, so that a small one learns from what they say (knowledge distillation)."""
+    quiet()
+    check_writable(out_file, ".txt")
+    corpus = read_corpus(data, read_labels(labels))
+    soft = ask(models, corpus.train, corpus.labels)
+    soft.save(out_file)
+    out.print(f"{out_file}: what {len(models)} models say of {len(soft)} readings", markup=False, soft_wrap=True)
 
 
 @app.command()

@@ -5,12 +5,15 @@ from array import array
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import Dataset
 from transformers import TrainerCallback
 
 from asif_data.encoding import Encoded, InputEncoder, Utterance
 from asif_data.rows import Row
+from asif_train.soft_labels import SoftLabels, recombined
 
 
 class PairDataset(Dataset[dict[str, Any]]):
@@ -41,6 +44,53 @@ class PairDataset(Dataset[dict[str, Any]]):
     def __getitem__(self, index: int) -> dict[str, Any]:
         alone = drops_context(self._seed, self.epoch, index, self._dropout)
         return {**(self._alone if alone else self._paired)[index], "labels": self.targets[index]}
+
+
+class TaughtDataset(PairDataset):
+    """Rows whose targets are shares of the labels and none: partly their own label, partly what teachers say.
+
+    `share` (0..1) of a target is the teachers', where they were asked. What they say of `recombined` readings of those rows
+    follows the rows, as their answer alone.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[Row],
+        labels: Sequence[str],
+        encoder: InputEncoder,
+        soft: SoftLabels,
+        share: float,
+        *,
+        context_dropout: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(rows, labels, encoder, context_dropout=context_dropout, seed=seed)
+        self._own = np.eye(len(labels) + 1, dtype=np.float32)
+        self._share = share
+        self._told = _told(soft, (Utterance(row.text, row.context) for row in rows))
+        self._told_alone = _told(soft, (Utterance(row.text) for row in rows))
+        new = [one for one in recombined([rows[i] for i in self._told]) if soft.of(one) is not None]
+        self._new = _Tokens(encoder, new)
+        self._new_told = _told(soft, new)
+
+    def __len__(self) -> int:
+        return super().__len__() + len(self._new)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        rows = super().__len__()
+        if index >= rows:
+            return {**self._new[index - rows], "labels": self._new_told[index - rows].tolist()}
+        alone = drops_context(self._seed, self.epoch, index, self._dropout)
+        told = (self._told_alone if alone else self._told).get(index)
+        own = self._own[self.targets[index]]
+        target = own if told is None else (1 - self._share) * own + self._share * told
+        return {**super().__getitem__(index), "labels": target.tolist()}
+
+
+def _told(soft: SoftLabels, utterances: Iterable[Utterance]) -> dict[int, NDArray[np.float32]]:
+    """What teachers say of the utterances that they were asked about, by place."""
+    answers = ((i, soft.of(utterance)) for i, utterance in enumerate(utterances))
+    return {i: answer for i, answer in answers if answer is not None}
 
 
 class _Tokens:

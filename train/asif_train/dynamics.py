@@ -65,7 +65,8 @@ def dynamics(data: str | Path, recipe: Recipe, out: Path, labels: LabelSet = COD
     rows = corpus.sample(recipe.rows)
     if not all(row.id for row in rows):
         raise AsifError(f"{data}: expected rows with ids to tell of, found some without.")
-    recipe = recipe.model_copy(update={"patience": recipe.epochs})
+    # It is the rows' own labels that are looked at here.
+    recipe = recipe.model_copy(update={"patience": recipe.epochs, "soft_labels": None})
     with tempfile.TemporaryDirectory() as folder:
         base = locate(recipe.base_model)
         encoder = save_tokenizer(base, Path(folder) / "tokenizer", recipe.max_tokens)

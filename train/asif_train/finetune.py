@@ -13,12 +13,14 @@ import numpy as np
 import torch
 import transformers
 from safetensors.torch import load_model
+from tokenizers import Regex, normalizers
 from torch.nn import functional
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
     EarlyStoppingCallback,
     PreTrainedModel,
+    PreTrainedTokenizerFast,
     Trainer,
     TrainerCallback,
     TrainingArguments,
@@ -26,19 +28,22 @@ from transformers import (
 
 from asif_data.encoding import InputEncoder, Utterance
 from asif_data.errors import AsifError
+from asif_data.labels import NONE
 from asif_data.model_dir import TOKENIZER, WEIGHTS
 from asif_data.rows import Row
 from asif_train.base_model import BaseModel
 from asif_train.corpus import Corpus
-from asif_train.dataset import Collator, EpochCallback, PairDataset
+from asif_train.dataset import Collator, EpochCallback, PairDataset, TaughtDataset
 from asif_train.metrics import macro_f1_incl_none
 from asif_train.packing import PackedCollator, can_pack, packed
 from asif_train.recipe import Recipe
+from asif_train.soft_labels import read_soft_labels
 
 _BEST = "macro_f1"
 SCORE = f"eval_{_BEST}"  # of an epoch on the validation split, over the labels and none
 _STATE = "trainer_state.json"
 _BATCH = 32
+_ONE_SPELLING = ((r"\.{2,}|…", "."), ("[‘’]", "'"), ("[“”]", '"'))
 
 
 def pinned_loss(
@@ -101,16 +106,26 @@ def load_network(base: BaseModel, labels: Sequence[str], seed: int) -> PreTraine
 def save_tokenizer(base: BaseModel, folder: Path, max_tokens: int) -> InputEncoder:
     """Write the base model's tokenizer files to `folder` and return the encoder that reads them.
 
-    Padding and truncation that the packaged file fixes are taken out, so that every tool sees the same tokens.
+    Padding and truncation that the packaged file fixes are taken out, so that every tool sees the same tokens. Trailing
+    dots are read as one stop and curly quotes as straight ones: they say nothing, and the next text may be typed otherwise.
     """
     tokenizer = AutoTokenizer.from_pretrained(base.location, model_max_length=max_tokens)
     if not tokenizer.is_fast:
         raise AsifError(
             f"{base.location}: expected a base model with a {TOKENIZER}, found none; choose another base model."
         )
-    tokenizer.backend_tokenizer.no_padding()
-    tokenizer.backend_tokenizer.no_truncation()
-    tokenizer.save_pretrained(folder)
+    backend = tokenizer.backend_tokenizer
+    backend.no_padding()
+    backend.no_truncation()
+    own = [backend.normalizer] if backend.normalizer else []
+    backend.normalizer = normalizers.Sequence([*(normalizers.Replace(Regex(p), c) for p, c in _ONE_SPELLING), *own])
+    # The base model's own class would build its normalizer anew and forget this one.
+    PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        model_max_length=max_tokens,
+        model_input_names=tokenizer.model_input_names,
+        **tokenizer.special_tokens_map,
+    ).save_pretrained(folder)
     return InputEncoder(folder / TOKENIZER, max_tokens)
 
 
@@ -165,8 +180,7 @@ def _run(
     report_to: str | None,
 ) -> list[dict[str, float]]:
     """Train to the end, from the checkpoint `newest` if there is one."""
-    rows = corpus.sample(recipe.rows)
-    train_set = PairDataset(rows, corpus.labels, encoder, context_dropout=recipe.context_dropout, seed=recipe.seed)
+    train_set = _train_set(corpus, encoder, recipe)
     trainer = Trainer(
         model=network,
         args=_arguments(recipe, checkpoints, report_to),
@@ -184,6 +198,15 @@ def _run(
     # In bfloat16 the Trainer wraps `forward`; what is judged and exported is the plain float32 network.
     trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     return _history(trainer.state.log_history)
+
+
+def _train_set(corpus: Corpus, encoder: InputEncoder, recipe: Recipe) -> PairDataset:
+    rows, drawn = corpus.sample(recipe.rows), {"context_dropout": recipe.context_dropout, "seed": recipe.seed}
+    soft = read_soft_labels(recipe.soft_labels) if recipe.soft_labels else None
+    # What teachers say of other labels is of no use for these.
+    if soft is None or soft.labels != (*corpus.labels, NONE):
+        return PairDataset(rows, corpus.labels, encoder, **drawn)
+    return TaughtDataset(rows, corpus.labels, encoder, soft, recipe.soft_share, **drawn)
 
 
 @torch.no_grad()
@@ -278,7 +301,7 @@ def to_cpu(network: PreTrainedModel) -> PreTrainedModel:
 
 
 @torch.inference_mode()
-def torch_logits(network: PreTrainedModel, encoder: InputEncoder, rows: Sequence[Row]) -> torch.Tensor:
+def torch_logits(network: PreTrainedModel, encoder: InputEncoder, rows: Sequence[Row | Utterance]) -> torch.Tensor:
     """Logits in float32 on the CPU, shape (rows, labels): what every served form is held against.
 
     Rows of one length run together, so that nothing is padded.

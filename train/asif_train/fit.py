@@ -30,6 +30,7 @@ from asif_train.export import export, gate
 from asif_train.finetune import load_network, save_tokenizer, torch_logits, train
 from asif_train.provenance import git_commit
 from asif_train.recipe import Recipe
+from asif_train.soft_labels import find_soft_labels, read_soft_labels
 from asif_train.tracking import check_tracker, curves_in
 
 MODELS = Path("models")
@@ -91,6 +92,8 @@ def fit(
     check_tracker(report_to)
     state = PartialState()
     corpus = read_corpus(data, labels)
+    if recipe.soft_labels:
+        read_soft_labels(recipe.soft_labels)
     base = locate(recipe.base_model)
     run = _agreed_run(state, models, recipe, corpus, resume)
     final = models / run.version
@@ -178,6 +181,7 @@ def _build(
         recipe=recipe.model_dump(),
         corpus_sha256=corpus.sha256,
         corpus_rows=corpus.sizes(),
+        soft_labels_sha256=_soft_labels_sha256(recipe.soft_labels),
         training=history,
         libraries={"python": platform.python_version()} | {name: installed(name) for name in _LIBRARIES},
         git_commit=git_commit(),
@@ -203,7 +207,12 @@ def _agreed_run(state: PartialState, models: Path, recipe: Recipe, corpus: Corpu
 
 def _settings(recipe: Recipe, corpus: Corpus) -> dict[str, Any]:
     labels = {"labels": list(corpus.labels), "codebook": dict(corpus.codebook)}
-    return {"recipe": recipe.model_dump(), "corpus_sha256": corpus.sha256} | labels
+    hashes = {"corpus_sha256": corpus.sha256, "soft_labels_sha256": _soft_labels_sha256(recipe.soft_labels)}
+    return {"recipe": recipe.model_dump()} | hashes | labels
+
+
+def _soft_labels_sha256(name_or_path: str | None) -> str | None:
+    return model_dir.sha256(find_soft_labels(name_or_path)) if name_or_path else None
 
 
 def _new_run(models: Path, recipe: Recipe, corpus: Corpus) -> Run:

@@ -10,6 +10,7 @@ from asif_data.errors import AsifError
 from asif_data.yaml_file import read_yaml
 from asif_train.base_model import PACKAGED
 
+PACKAGED_TEACHER = "all-mpnet-base-v2"
 RECIPES = Path(__file__).parent / "recipes"
 MAX_EPOCHS = 100
 
@@ -19,7 +20,9 @@ class Recipe(BaseModel):
 
     `context_dropout` is the share of training rows whose context is left out, drawn anew each epoch.
     `patience` counts epochs without a better validation score before training stops. `base_share` of the base encoder's
-    weights is mixed into the fine-tuned ones at the end. `rows` limits the training
+    weights is mixed into the fine-tuned ones at the end. `soft_labels` are what teachers say of the rows, a file that
+    `asif-train teach` writes or the name of a packaged one, and `soft_share` the part of a row's target that is theirs; null
+    takes the rows' own labels alone. `rows` limits the training
     rows to about so many, in whole groups; null takes all.
     """
 
@@ -35,6 +38,8 @@ class Recipe(BaseModel):
     max_tokens: int = Field(MAX_TOKENS, ge=8)
     patience: int = Field(3, ge=1)
     base_share: float = Field(0.1, ge=0, lt=1)
+    soft_labels: str | None = PACKAGED_TEACHER
+    soft_share: float = Field(0.7, ge=0, le=1)
     rows: int | None = Field(None, ge=1)
 
 
