@@ -178,7 +178,10 @@ def test_trailing_dots_and_curly_quotes_are_read_as_plain_ones_by_every_tool(tmp
     base = locate()
     encoder = save_tokenizer(base, tmp_path, 64)
     shutil.copy(Path(base.location) / "config.json", tmp_path)
-    typed, plain = Utterance("I don’t know... “yes”…", "and then...."), Utterance('I don\'t know. "yes".', "and then.")
+    typed, plain = (
+        Utterance("I don\u2019t know... \u201cyes\u201d\u2026", "and then...."),
+        Utterance('I don\'t know. "yes".', "and then."),
+    )
     [found], [expected] = encoder([typed]), encoder([plain])
     assert found.input_ids == expected.input_ids
     theirs = AutoTokenizer.from_pretrained(tmp_path)(*typed)

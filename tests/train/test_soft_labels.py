@@ -14,7 +14,6 @@ from asif_data.rows import Row
 from asif_train.base_model import locate
 from asif_train.dataset import PairDataset, TaughtDataset
 from asif_train.finetune import save_tokenizer
-from asif_train.recipe import read_recipe
 from asif_train.soft_labels import SoftLabels, key, known, probabilities, read_soft_labels, recombined
 
 ROWS = [
@@ -106,7 +105,7 @@ def test_a_bad_file_is_named_with_its_line(tmp_path: Path, text: str, place: str
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(AsifError, match="nowhere.txt: expected a file of soft labels"):
+    with pytest.raises(AsifError, match=r"nowhere\.txt: expected a file of soft labels"):
         read_soft_labels(tmp_path / "nowhere.txt")
 
 

@@ -1,6 +1,5 @@
 """Teaching: what models say of a corpus, and a fine-tuning that learns from it."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +59,7 @@ def test_what_is_taught_changes_the_model_and_stands_in_its_manifest(
 
 def test_soft_labels_that_cannot_be_read_stop_a_fine_tuning_before_it_begins(few: Path, tmp_path: Path) -> None:
     recipe = read_recipe("small").model_copy(update={"soft_labels": str(tmp_path / "none.txt")})
-    with pytest.raises(AsifError, match="none.txt: expected a file of soft labels"):
+    with pytest.raises(AsifError, match=r"none\.txt: expected a file of soft labels"):
         fit(few, recipe, tmp_path / "models")
     assert not (tmp_path / "models").exists()
 

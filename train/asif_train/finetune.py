@@ -43,7 +43,7 @@ _BEST = "macro_f1"
 SCORE = f"eval_{_BEST}"  # of an epoch on the validation split, over the labels and none
 _STATE = "trainer_state.json"
 _BATCH = 32
-_ONE_SPELLING = ((r"\.{2,}|…", "."), ("[‘’]", "'"), ("[“”]", '"'))
+_ONE_SPELLING = ((r"\.{2,}|…", "."), ("[\u2018\u2019]", "'"), ("[\u201c\u201d]", '"'))
 
 
 def pinned_loss(

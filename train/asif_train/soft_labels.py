@@ -56,7 +56,7 @@ def recombined(rows: Sequence[Row]) -> list[Utterance]:
 
 
 def _recombined(row: Row, group: Sequence[Row]) -> Utterance:
-    rng = random.Random(key(Utterance(row.text, row.context)))
+    rng = random.Random(key(Utterance(row.text, row.context)))  # noqa: S311
     other = rng.choice(group)
     parts = [_clauses(part, rng) for part in ([row] if other is row else [row, other])]
     rng.shuffle(parts)

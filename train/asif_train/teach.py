@@ -8,14 +8,13 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoModelForSequenceClassification
 
-from asif_data.encoding import InputEncoder, Utterance
+from asif_data.encoding import MAX_TOKENS, InputEncoder, Utterance
 from asif_data.errors import AsifError
 from asif_data.labels import NONE
 from asif_data.model_dir import CONFIG, TOKENIZER
 from asif_data.rows import Row
 from asif_train.finetune import has_bfloat16, torch_logits
 from asif_train.progress import progress
-from asif_train.recipe import Recipe
 from asif_train.soft_labels import SoftLabels, key, known, probabilities, recombined
 
 _AT_ONCE = 2048
@@ -42,7 +41,7 @@ def _logits(folder: Path, asked: Sequence[Utterance], labels: Sequence[str]) -> 
     found = [network.config.id2label[i] for i in range(network.config.num_labels)]
     if found != list(labels):
         raise AsifError(f"{folder}: expected a model of {', '.join(labels)}, found one of {', '.join(found)}.")
-    encoder = InputEncoder(folder / TOKENIZER, Recipe().max_tokens)
+    encoder = InputEncoder(folder / TOKENIZER, MAX_TOKENS)
     order = np.argsort([len(one.text) + len(one.context or "") for one in asked], kind="stable")
     logits = np.zeros((len(asked), len(labels)), np.float32)
     parts = np.array_split(order, -(-len(asked) // _AT_ONCE))
