@@ -126,7 +126,7 @@ def test_a_row_without_its_client_turn_has_the_teachers_answer_to_that(encoder: 
 
 def test_new_readings_follow_the_rows_with_the_teachers_answer_alone(encoder: InputEncoder) -> None:
     new = recombined(ROWS)[0]
-    data = taught(encoder, SoftLabels(MARKS, {key(new): [0.25, 0.25, 0.25, 0.25]}))
+    data = taught(encoder, SoftLabels(MARKS, {key(one): [0.25] * 4 for one in [*known(ROWS), new]}))
     assert len(data) == len(ROWS) + 1
     assert data[len(ROWS)] == {
         "input_ids": encoder([new])[0].input_ids,
