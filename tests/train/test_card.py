@@ -44,7 +44,7 @@ def test_its_command_makes_its_figures_again(small_model: Path, corpus_rows: lis
 
 
 def test_it_says_what_teachers_had_a_part_in_it(small_model: Path, report: Report, text: str) -> None:
-    assert "teacher" not in text
+    assert "soft labels" not in text
     model = model_dir.load(small_model)
     recipe = model.manifest.recipe | {"soft_labels": "larger", "soft_share": 0.7}
     taught = model.manifest.model_copy(update={"recipe": recipe, "soft_labels_sha256": "0123456789abcdef"})

@@ -144,7 +144,7 @@ def card(model: ModelDirectory, report: dict[str, Any], quotes: Mapping[int, str
         train_rows=min(m.corpus_rows["train"], m.recipe["rows"] or m.corpus_rows["train"]),
         corpus=m.corpus_sha256[:12],
         taught=_taught(m),
-        recipe="\n".join(f"{k}: {v}" for k, v in m.recipe.items()),
+        recipe="\n".join(f"{k}: {'null' if v is None else v}" for k, v in m.recipe.items()),
     )
 
 
