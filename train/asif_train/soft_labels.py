@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from asif_data.encoding import Utterance
 from asif_data.errors import AsifError
@@ -73,9 +74,8 @@ def _clauses(row: Row, rng: random.Random) -> str:
 
 def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     """Shares of the labels and none, shape (rows, labels + 1), from logits (rows, labels) at TEMPERATURE; none's logit is zero."""
-    scaled = np.hstack([logits, np.zeros((len(logits), 1))]).astype(np.float64) / TEMPERATURE
-    exponents = np.exp(scaled - scaled.max(1, keepdims=True))
-    return exponents / exponents.sum(1, keepdims=True)
+    pinned = np.hstack([logits, np.zeros((len(logits), 1))])
+    return softmax(pinned / TEMPERATURE, axis=1)
 
 
 def find_soft_labels(name_or_path: str | Path) -> Path:
