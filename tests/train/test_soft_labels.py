@@ -14,7 +14,7 @@ from asif_data.rows import Row
 from asif_train.base_model import locate
 from asif_train.dataset import PairDataset, TaughtDataset
 from asif_train.finetune import save_tokenizer
-from asif_train.soft_labels import SoftLabels, key, known, probabilities, read_soft_labels, recombined
+from asif_train.soft_labels import DRAWS, SoftLabels, key, known, probabilities, read_soft_labels, recombined
 
 ROWS = [
     Row(text="You felt alone there. Nobody came.", context="I waited.", label="empathy", group="a"),
@@ -63,9 +63,9 @@ def test_the_keys_tell_a_reply_with_a_client_turn_from_one_without() -> None:
     assert key(Utterance("a")) == key(Utterance("a", ""))
 
 
-def test_probabilities_are_those_of_the_labels_and_none_made_softer() -> None:
+def test_probabilities_are_those_of_the_labels_and_none() -> None:
     [found] = probabilities(np.array([[2.0, 0.0, -2.0]], np.float32))
-    expected = np.exp([1.0, 0.0, -1.0, 0.0])
+    expected = np.exp([2.0, 0.0, -2.0, 0.0])
     assert found == pytest.approx(expected / expected.sum())
 
 
@@ -133,6 +133,17 @@ def test_new_readings_follow_the_rows_with_the_teachers_answer_alone(encoder: In
         "token_type_ids": encoder([new])[0].token_type_ids,
         "labels": [0.25] * 4,
     }
+
+
+def test_each_epoch_has_the_next_part_of_the_new_readings(encoder: InputEncoder) -> None:
+    new = recombined(ROWS)
+    data = taught(encoder, SoftLabels(MARKS, {key(one): [0.25] * 4 for one in [*known(ROWS), *new]}))
+    part = len(data) - len(ROWS)
+    assert part < len(new) <= part * DRAWS
+    read = set()
+    for data.epoch in range(DRAWS):
+        read |= {tuple(data[i]["input_ids"]) for i in range(len(ROWS), len(data))}
+    assert read == {tuple(row.input_ids) for row in encoder(new)}
 
 
 def test_rows_no_teacher_was_asked_about_are_read_as_ever(encoder: InputEncoder) -> None:

@@ -13,7 +13,7 @@ from transformers import TrainerCallback
 
 from asif_data.encoding import Encoded, InputEncoder, Utterance
 from asif_data.rows import Row
-from asif_train.soft_labels import SoftLabels, recombined
+from asif_train.soft_labels import DRAWS, SoftLabels, recombined
 
 
 class PairDataset(Dataset[dict[str, Any]]):
@@ -50,7 +50,7 @@ class TaughtDataset(PairDataset):
     """Rows whose targets are shares of the labels and none: partly their own label, partly what teachers say.
 
     `share` (0..1) of a target is the teachers', where they were asked. What they say of `recombined` readings of those rows
-    follows the rows, as their answer alone.
+    follows the rows, as their answer alone: in each epoch the next of DRAWS equal parts.
     """
 
     def __init__(
@@ -72,14 +72,16 @@ class TaughtDataset(PairDataset):
         new = [one for one in recombined([rows[i] for i in self._told]) if soft.of(one) is not None]
         self._new = _Tokens(encoder, new)
         self._new_told = _told(soft, new)
+        self._part = -(-len(new) // DRAWS)
 
     def __len__(self) -> int:
-        return super().__len__() + len(self._new)
+        return super().__len__() + self._part
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         rows = super().__len__()
         if index >= rows:
-            return {**self._new[index - rows], "labels": self._new_told[index - rows].tolist()}
+            new = (self.epoch * self._part + index - rows) % len(self._new)
+            return {**self._new[new], "labels": self._new_told[new].tolist()}
         alone = drops_context(self._seed, self.epoch, index, self._dropout)
         told = (self._told_alone if alone else self._told).get(index)
         own = self._own[self.targets[index]]

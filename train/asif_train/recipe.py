@@ -29,7 +29,7 @@ class Recipe(BaseModel):
     model_config = ConfigDict(extra="forbid")
     base_model: str = PACKAGED
     seed: int = Field(0, ge=0, lt=2**32)
-    epochs: int = Field(3, ge=1, le=MAX_EPOCHS)
+    epochs: int = Field(6, ge=1, le=MAX_EPOCHS)
     batch_size: int = Field(32, ge=1)
     learning_rate: float = Field(1e-4, gt=0, lt=1)
     warmup: float = Field(0.1, ge=0, lt=1)

@@ -22,7 +22,7 @@ from asif_data.labels import NONE
 from asif_data.rows import Row
 from asif_serve.explain import clauses
 
-TEMPERATURE = 2.0
+DRAWS = 3
 _PACKAGED = Path(__file__).parent / "teachers"
 _SUFFIX = ".txt"
 _CLAUSES = 3
@@ -43,21 +43,24 @@ def known(rows: Iterable[Row]) -> Iterator[Utterance]:
 
 
 def recombined(rows: Sequence[Row]) -> list[Utterance]:
-    """One new reading a row: some of its clauses and some of a reply of the same group, beside the client turn of either.
+    """New readings, about DRAWS a row, draw after draw: some of its clauses and some of a reply of the same group, beside the
+    client turn of either.
 
     A function of each group alone: rows of other groups change nothing.
     """
     groups: dict[str, list[Row]] = {}
     for row in rows:
         groups.setdefault(row.group or row.text, []).append(row)
-    found = {key(new): new for group in groups.values() for new in (_recombined(row, group) for row in group)}
+    draws = range(1, DRAWS + 1)
+    found = (_recombined(row, group, draw) for draw in draws for group in groups.values() for row in group)
+    new = {key(one): one for one in found}
     for old in known(rows):
-        found.pop(key(old), None)
-    return list(found.values())
+        new.pop(key(old), None)
+    return list(new.values())
 
 
-def _recombined(row: Row, group: Sequence[Row]) -> Utterance:
-    rng = random.Random(key(Utterance(row.text, row.context)))  # noqa: S311
+def _recombined(row: Row, group: Sequence[Row], draw: int) -> Utterance:
+    rng = random.Random(f"{draw}:{key(Utterance(row.text, row.context))}")  # noqa: S311
     other = rng.choice(group)
     parts = [_clauses(part, rng) for part in ([row] if other is row else [row, other])]
     rng.shuffle(parts)
@@ -73,9 +76,8 @@ def _clauses(row: Row, rng: random.Random) -> str:
 
 
 def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Shares of the labels and none, shape (rows, labels + 1), from logits (rows, labels) at TEMPERATURE; none's logit is zero."""
-    pinned = np.hstack([logits, np.zeros((len(logits), 1))])
-    return softmax(pinned / TEMPERATURE, axis=1)
+    """Shares of the labels and none, shape (rows, labels + 1), from logits (rows, labels); none's logit is zero."""
+    return softmax(np.hstack([logits, np.zeros((len(logits), 1))]), axis=1)
 
 
 def find_soft_labels(name_or_path: str | Path) -> Path:
