@@ -1,6 +1,7 @@
 """Soft labels: what readings teachers are asked about, the file of their answers, and what a row's target becomes."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> InputEncoder:
     return save_tokenizer(locate(), tmp_path_factory.mktemp("tokenizer"), 64)
 
 
-def taught(encoder: InputEncoder, soft: SoftLabels, **drawn: float) -> TaughtDataset:
+def taught(encoder: InputEncoder, soft: SoftLabels, **drawn: Any) -> TaughtDataset:
     return TaughtDataset(ROWS, LABELS, encoder, soft, 0.7, **drawn)
 
 
