@@ -37,7 +37,7 @@ STUDY = "sweep.db"
 BEST = "best.yaml"
 SPACE: dict[str, BaseDistribution] = {
     "learning_rate": FloatDistribution(2e-5, 5e-4, log=True),
-    "epochs": IntDistribution(2, 5),
+    "epochs": IntDistribution(2, 6),
     "batch_size": CategoricalDistribution([16, 32, 64]),
     "context_dropout": FloatDistribution(0.0, 0.6),
     "weight_decay": FloatDistribution(1e-3, 1e-1, log=True),
